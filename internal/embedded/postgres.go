@@ -190,7 +190,7 @@ func (p *Postgres) Start(ctx context.Context) error {
 			return err
 		}
 		if err := p.ready(ctx, p.running.done); err != nil {
-			return errors.Join(fmt.Errorf("PostgreSQL did not start; its log %s ends with\n%s", p.LogFile(), p.logTail()), p.running.kill())
+			return errors.Join(fmt.Errorf("PostgreSQL did not start; its log %s ends with\n%s", p.LogFile(), p.LogTail()), p.running.kill())
 		}
 		return nil
 	})
@@ -229,7 +229,8 @@ func (p *Postgres) Remove(ctx context.Context) error {
 // file is a path in the data folder.
 func (p *Postgres) file(name string) string { return filepath.Join(p.home, "data", name) }
 
-func (p *Postgres) logTail() string {
+// LogTail is the end of the log, for the message that says why a start failed.
+func (p *Postgres) LogTail() string {
 	log, err := os.ReadFile(p.LogFile())
 	if err != nil {
 		return err.Error()
