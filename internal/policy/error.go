@@ -72,3 +72,14 @@ func CodeOf(err error) string {
 	}
 	return ""
 }
+
+// AtField says which input field a policy error is about; other errors pass through.
+func AtField(pointer string, err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	at := *e
+	at.Fields = []FieldError{{Pointer: pointer, Code: e.Code, Detail: e.Message}}
+	return &at
+}

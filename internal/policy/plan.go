@@ -61,14 +61,19 @@ func (p Plan) Wait() (wait time.Duration, ok bool) {
 
 // Outlook is the planner's whole answer: Plan is drawn from it, and the journey page, preview and "why / why not" show it.
 type Outlook struct {
-	Stage   string    // booked, confirmed, arrived, …, done
-	Due     []Step    // due now and not yet final
-	Future  []Step    // later, each with its exact time
-	Not     []Dropped // what will not happen, and why
+	Stage   string     // booked, confirmed, arrived, …, done
+	Due     []Step     // due now and not yet final
+	Future  []Step     // later, each with its exact time
+	Not     []Dropped  // what will not happen, and why
+	Tasks   []TaskWish // human tasks that should stand open now
+	Later   []TaskWish // tasks that will open unless their cause goes away first
 	WakeAt  *time.Time
 	RetryAt *time.Time // earliest wait for a machine (a refused call's next_at, a claim's call_by)
 	Waiting string     // reason of the current wait, one clause
+	Held    bool       // something waits for staff to resume it
 	Done    bool
+
+	quiet bool // nothing due, nothing to come, nothing held
 }
 
 // Dropped is a step that will not happen, with a typed reason and the rule that decides it.
@@ -103,3 +108,17 @@ const (
 	DropUnknown      DropReason = "outcome_unknown" // waits for an event, a look-up or a person
 	DropRefused      DropReason = "refused"
 )
+
+// Plan is the part of the outlook that a run needs. Steps done inside the plan's own transaction never reach the run.
+func (o Outlook) Plan(g Ground) Plan {
+	p := Plan{Due: o.Due, Now: g.Now, WakeAt: o.WakeAt, RealNow: g.RealNow, RetryAt: o.RetryAt, Unarmed: g.TestClock, Done: o.Done}
+	p.Detail = "Stage: " + o.Stage
+	if o.Waiting != "" {
+		p.Waiting = "Waiting: " + o.Waiting
+		if o.WakeAt != nil {
+			p.Waiting = "Waiting until " + o.WakeAt.In(g.Zone).Format("Mon 2 Jan 2006 15:04 MST") + ": " + o.Waiting
+		}
+		p.Detail += "\n\n" + p.Waiting
+	}
+	return p
+}
