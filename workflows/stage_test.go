@@ -3,14 +3,12 @@ package workflows_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/kept-practice/kept/internal/policy"
@@ -50,7 +48,7 @@ type start struct {
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	suite.SetLogger(quiet())
 	s := &stage{t: t, env: suite.NewTestWorkflowEnvironment()}
 	s.act = func(policy.Step, int32) (bool, error) { return false, nil }
 	workflows.Register(s.env)
