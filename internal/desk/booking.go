@@ -66,7 +66,7 @@ func (d *Desk) book(ctx context.Context, tx *db.Tx, by policy.Principal, in Book
 	if err := tx.Lock(ctx, db.LockSet{Resources: slot.resources(), Clients: []policy.ID{in.Client}}); err != nil {
 		return Booked{}, err
 	}
-	client, err := tx.ClientByID(ctx, db.ClientByIDParams{PracticeID: tx.Practice, ID: in.Client})
+	client, err := tx.ClientByID(ctx, tx.Practice, in.Client)
 	if err != nil {
 		return Booked{}, notFound(err, "client")
 	}
@@ -122,7 +122,7 @@ func (d *Desk) book(ctx context.Context, tx *db.Tx, by policy.Principal, in Book
 		return Booked{}, err
 	}
 	of := policy.SubjectsOf{Practice: tx.Practice, Journeys: []policy.ID{id}, Recalls: recalls}
-	out := Booked{Journey: journey, IntakeToken: token, Rung: rings(policy.VisitBooked, of)}
+	out := Booked{Journey: journey, IntakeToken: token, Rung: policy.Rings(policy.VisitBooked, of)}
 	if err := tx.Record(ctx, db.Entry{
 		Verb: policy.VisitBooked, By: by, Subject: journey, Object: "appointment", ID: id, Rings: out.Rung,
 		After: visitFacts{
@@ -132,7 +132,7 @@ func (d *Desk) book(ctx context.Context, tx *db.Tx, by policy.Principal, in Book
 	}); err != nil {
 		return Booked{}, err
 	}
-	out.Appointment, err = tx.AppointmentByID(ctx, db.AppointmentByIDParams{PracticeID: tx.Practice, ID: id})
+	out.Appointment, err = tx.AppointmentByID(ctx, tx.Practice, id)
 	return out, err
 }
 
@@ -154,7 +154,7 @@ func (d *Desk) consumeHold(ctx context.Context, tx *db.Tx, in BookInput, slot sl
 	if in.Hold == nil {
 		return nil
 	}
-	hold, err := tx.HoldByID(ctx, db.HoldByIDParams{PracticeID: tx.Practice, ID: *in.Hold})
+	hold, err := tx.HoldByID(ctx, tx.Practice, *in.Hold)
 	if err != nil {
 		return notFound(err, "hold")
 	}
@@ -166,7 +166,7 @@ func (d *Desk) consumeHold(ctx context.Context, tx *db.Tx, in BookInput, slot sl
 	case hold.ProviderID != in.Provider || hold.ServiceID != in.Service || hold.LocationID != in.Location || !hold.StartsAt.Equal(slot.startsAt):
 		return policy.NewError(policy.Conflict, "hold_mismatch", "The hold is for another time, service or provider. Book what was held, or without the hold.")
 	}
-	_, err = tx.HoldDelete(ctx, db.HoldDeleteParams{PracticeID: tx.Practice, ID: *in.Hold})
+	_, err = tx.HoldDelete(ctx, tx.Practice, *in.Hold)
 	return err
 }
 
@@ -238,7 +238,7 @@ func (d *Desk) PlaceHold(ctx context.Context, by policy.Principal, in HoldInput)
 		}); err != nil {
 			return err
 		}
-		out, err = tx.HoldByID(ctx, db.HoldByIDParams{PracticeID: tx.Practice, ID: id})
+		out, err = tx.HoldByID(ctx, tx.Practice, id)
 		return err
 	})
 	return out, err
@@ -247,7 +247,7 @@ func (d *Desk) PlaceHold(ctx context.Context, by policy.Principal, in HoldInput)
 // ReleaseHold gives a held slot back. Releasing one that is gone already is no error: its purpose is reached.
 func (d *Desk) ReleaseHold(ctx context.Context, by policy.Principal, id policy.ID) error {
 	return d.command(ctx, by, func(tx *db.Tx) error {
-		n, err := tx.HoldDelete(ctx, db.HoldDeleteParams{PracticeID: tx.Practice, ID: id})
+		n, err := tx.HoldDelete(ctx, tx.Practice, id)
 		if err != nil || n == 0 {
 			return err
 		}

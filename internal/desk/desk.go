@@ -62,9 +62,6 @@ func clockStands(ctx context.Context, tx *db.Tx) error {
 	return nil
 }
 
-// rings turns the subjects that a verb concerns into outbox rows: the kinds come from the one table in policy.
-func rings(verb string, of policy.SubjectsOf) []policy.Subject { return policy.Rings(verb, of) }
-
 // settingsAt resolves the settings for one visit; nil ids leave their level out.
 func settingsAt(ctx context.Context, q *db.Queries, practice policy.ID, location, service, provider *policy.ID) (policy.Settings, error) {
 	rows, err := q.SettingsFor(ctx, db.SettingsForParams{PracticeID: practice, LocationID: location, ServiceID: service, ProviderID: provider})

@@ -34,10 +34,10 @@ type slot struct {
 func (d *Desk) slot(ctx context.Context, q *db.Queries, by policy.Principal, in slotInput) (slot, error) {
 	s := slot{provider: in.provider, location: in.location, staff: by.Kind == policy.ByStaff || by.Kind == policy.ByKey, override: in.override}
 	var err error
-	if s.service, err = q.ServiceByID(ctx, db.ServiceByIDParams{PracticeID: by.Practice, ID: in.service}); err != nil {
+	if s.service, err = q.ServiceByID(ctx, by.Practice, in.service); err != nil {
 		return s, notFound(err, "service")
 	}
-	location, err := q.LocationByID(ctx, db.LocationByIDParams{PracticeID: by.Practice, ID: in.location})
+	location, err := q.LocationByID(ctx, by.Practice, in.location)
 	if err != nil {
 		return s, notFound(err, "location")
 	}
@@ -69,7 +69,7 @@ func (d *Desk) slot(ctx context.Context, q *db.Queries, by policy.Principal, in 
 
 // candidates finds who and what the service may use here; a provider of another practice looks like none at all.
 func (s *slot) candidates(ctx context.Context, q *db.Queries, practice policy.ID) error {
-	provider, err := q.ResourceByID(ctx, db.ResourceByIDParams{PracticeID: practice, ID: s.provider})
+	provider, err := q.ResourceByID(ctx, practice, s.provider)
 	if err != nil {
 		return notFound(err, "provider")
 	}
@@ -99,15 +99,16 @@ func (s *slot) candidates(ctx context.Context, q *db.Queries, practice policy.ID
 // inHours: the whole visit lies inside one shift of the provider at the location, and neither is closed.
 func (s *slot) inHours(ctx context.Context, q *db.Queries, practice policy.ID) error {
 	day := policy.LocalDay(s.startsAt, s.zone)
+	dayBefore := day.AddDays(-1)
 	shifts, err := q.ShiftsAround(ctx, db.ShiftsAroundParams{
-		PracticeID: practice, ResourceID: s.provider, LocationID: s.location, Day: day, DayBefore: day.AddDays(-1),
+		PracticeID: practice, ResourceID: s.provider, LocationID: s.location, Day: day, DayBefore: &dayBefore,
 	})
 	if err != nil {
 		return fmt.Errorf("read working hours: %w", err)
 	}
 	inside := false
 	for _, shift := range shifts {
-		for _, d := range []policy.LocalDate{day.AddDays(-1), day} {
+		for _, d := range []policy.LocalDate{dayBefore, day} {
 			inside = inside || s.within(shift, d)
 		}
 	}

@@ -30,8 +30,7 @@ func OptOut(text string) Reply {
 			return reply
 		}
 	}
-	said := strings.Join(leaveOut(wishWords(words), filler), " ")
-	if silence[said] || replyKeywords[strings.ReplaceAll(said, " ", "")] == ReplyOptOut {
+	if silence[strings.Join(wishWords(words), " ")] {
 		return ReplyOptOut
 	}
 	return ReplyDoubtful
@@ -80,41 +79,54 @@ var courtesy = wordSet(`please pls plz thanks thank you thx ty now ok okay hi he
 
 // filler are the words around a wish not to be written to that do not change it.
 var filler = wordSet(`please pls plz thanks thank thx ok okay hi hello hey now just right away immediately at once
-	i id im we you u your me us my mine this these that those the a any all more anymore again ever of for from to with on off it its here
-	can could would will want wish like do number phone list lists kept service system said already and`)
+	i id im we you u your me us mine this these that those the a any all anymore more again ever of for from to with on it its here be
+	can could would will do number phone list lists kept service system said already and`)
 
 // silence are wishes not to be written to, as wishWords without filler.
 var silence = func() map[string]bool {
 	wishes := map[string]bool{}
 	for _, wish := range []string{
-		"stop text", "quit text", "cease text", "stop send", "stop send text", "stop contact", "stop contact text", "stop get text", "stop receive text",
-		"not text", "not send", "not send text", "not contact", "not get text", "not receive", "not receive text", "not write", "never text", "never contact",
-		"nomore text", "remove", "take", "delete", "opt out", "opt", "unsubscribe text", "leave alone", "lose",
-		"revoke consent", "withdraw consent", "stop unsubscribe", "stop stop", "stop stop stop", "stop not text", "stop not contact",
+		"stop", "stop text", "quit text", "cease text", "stop send", "stop send text", "stop contact", "stop get text",
+		"stop receive text", "not text", "not send text", "not contact", "not write", "not want text", "not want send text", "not want get text",
+		"not want receive text", "not want contact", "nomore", "nomore text", "stop nomore text", "stop not text", "stop not contact",
+		"removeme", "deleteme", "loseme", "take off", "opt out", "opt out text", "unsubscribe", "unsubscribe text", "stop unsubscribe", "leave alone",
+		"revoke consent", "withdraw consent",
 	} {
 		wishes[wish] = true
 	}
 	return wishes
 }()
 
+// wishMeanings bring words of one meaning together.
 var wishMeanings = map[string]string{
 	"texts": "text", "texting": "text", "message": "text", "messages": "text", "messaging": "text", "msg": "text", "msgs": "text", "sms": "text",
-	"reminder": "text", "reminders": "text", "sending": "send", "contacting": "contact", "getting": "get", "receiving": "receive", "writing": "write",
-	"dont": "not", "opting": "opt", "opted": "opt", "unsubscribing": "unsubscribe", "my": "me",
+	"reminder": "text", "reminders": "text", "sending": "send", "contacting": "contact", "contacted": "contact", "getting": "get",
+	"receiving": "receive", "writing": "write", "dont": "not", "opting": "opt", "unsubscribing": "unsubscribe", "my": "me", "like": "want", "wish": "want",
 }
 
-// wishWords brings words of one meaning together. Joined first: "no more", which filler would tear, and wishes that end in filler.
+// wishPairs are two words that count as one, lest filler tears them.
+var wishPairs = map[[2]string]string{
+	{"no", "more"}: "nomore", {"remove", "me"}: "removeme", {"delete", "me"}: "deleteme", {"lose", "me"}: "loseme",
+}
+
+// wishWords are the words of a text by meaning, without filler, repeats and a "want" in front.
 func wishWords(words []string) []string {
 	heard := make([]string, 0, len(words))
 	for _, w := range words {
 		if meaning, ok := wishMeanings[w]; ok {
 			w = meaning
 		}
-		if n := len(heard); n > 0 && heard[n-1] == "no" && w == "more" {
-			heard[n-1] = "nomore"
-			continue
+		if n := len(heard); n > 0 {
+			if pair, ok := wishPairs[[2]string{heard[n-1], w}]; ok {
+				heard[n-1] = pair
+				continue
+			}
 		}
 		heard = append(heard, w)
+	}
+	heard = slices.Compact(leaveOut(heard, filler))
+	if len(heard) > 0 && heard[0] == "want" {
+		return heard[1:]
 	}
 	return heard
 }
