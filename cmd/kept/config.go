@@ -194,7 +194,7 @@ func newConfigCommand() *cobra.Command {
 					fmt.Fprintf(out, "%s=%s\n", name, secret(value))
 				case strings.HasPrefix(name, "TEMPORAL_"):
 					fmt.Fprintln(out, pair)
-				case strings.HasPrefix(name, "KEPT_") && !slices.Contains(names(reflect.TypeFor[config](), ""), name):
+				case strings.HasPrefix(name, "KEPT_") && !slices.Contains(configNames(), name):
 					fmt.Fprintf(out, "%s is not a name kept knows; it is ignored\n", name)
 				}
 			}
@@ -225,7 +225,9 @@ func effective(v reflect.Value, prefix string) []string {
 	return lines
 }
 
-// names lists the variables that the struct reads.
+// configNames lists the variables that config reads.
+func configNames() []string { return names(reflect.TypeFor[config](), "") }
+
 func names(t reflect.Type, prefix string) []string {
 	var all []string
 	for i := range t.NumField() {

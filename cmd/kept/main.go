@@ -43,6 +43,8 @@ func newRootCommand() *cobra.Command {
 		newDoctorCommand(),
 		newHealthCommand(),
 		newMigrateCommand(),
+		newScratchCommand(),
+		newTemporalDevCommand(),
 		newUpCommand(),
 	)
 	return root
