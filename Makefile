@@ -72,7 +72,7 @@ check-format:
 	@wrong=$$($(TOOL) gofumpt -l .) && { [ -z "$$wrong" ] || { echo "make format would change:"; echo "$$wrong"; exit 1; }; }
 check-lint: $(BIN)/golangci-lint-$(GOLANGCI)
 	@CGO_ENABLED=0 $< run ./...
-	@cd cmd/temporal-dev && CGO_ENABLED=0 go vet ./...
+	@cd cmd/temporal-dev && CGO_ENABLED=0 go vet .
 check-workflows:
 	@$(TOOL) workflowcheck ./workflows/...
 check-sql:
@@ -83,7 +83,8 @@ check-generated:
 	@before=$$($(GENERATED)); $(MAKE) generate && [ "$$before" = "$$($(GENERATED))" ] \
 		|| { echo 'make generate changed files: commit them'; git status --short; exit 1; }
 check-modules:
-	@for m in $(MODULES); do (cd $$m && go mod tidy -diff) || { echo "go mod tidy would change $$m/go.mod"; exit 1; }; done
+	@bad=''; for m in $(MODULES); do (cd $$m && go mod tidy -diff) || bad="$$bad $$m"; done; \
+		[ -z "$$bad" ] || { echo "go mod tidy would change the module in:$$bad"; exit 1; }
 
 GENERATED = find . -name '*.sql.go' -o -name '*_templ.go' | sort | xargs git hash-object --
 

@@ -17,7 +17,7 @@ import (
 var version string
 
 func main() {
-	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, release) // a second Ctrl-C ends at once
 	err := newRootCommand().ExecuteContext(ctx)
 	release()

@@ -8,8 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -84,6 +86,8 @@ func TestUp_KilledThenStartedAgain_GoesOnAndStopsCleanly(t *testing.T) {
 	require.Equal(t, 42, n)
 	require.NoError(t, conn.Close(t.Context()))
 
+	requirePostgresComesBack(t, dir, r.DatabaseURL)
+
 	third := startUp(t, dir)
 	require.Error(t, third.cmd.Wait())
 	require.Contains(t, third.out.String(), "kept already runs in "+dir+": stop it with `kill "+strconv.Itoa(second.cmd.Process.Pid)+"`")
@@ -94,6 +98,21 @@ func TestUp_KilledThenStartedAgain_GoesOnAndStopsCleanly(t *testing.T) {
 	require.Error(t, err, "nothing is left running")
 	_, err = os.Stat(filepath.Join(dir, "running.json"))
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// requirePostgresComesBack kills the server as a crash would, behind the supervisor's back.
+func requirePostgresComesBack(t *testing.T, dir, url string) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(dir, "postgres", "data", "postmaster.pid"))
+	require.NoError(t, err)
+	first, _, _ := strings.Cut(string(content), "\n")
+	pid, err := strconv.Atoi(first)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	require.Eventually(t, func() bool {
+		conn, err := pgx.Connect(t.Context(), url)
+		return err == nil && conn.Close(t.Context()) == nil
+	}, 15*time.Second, 50*time.Millisecond)
 }
 
 func TestUp_PortsTaken_NamesEachWithItsFlag(t *testing.T) {
