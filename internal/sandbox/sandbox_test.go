@@ -274,3 +274,14 @@ func (r *receiver) stripeTypes() []string {
 	slices.Sort(types)
 	return types
 }
+
+func (w *world) page(path string) string {
+	w.t.Helper()
+	res, err := http.Get(w.http.URL + path)
+	require.NoError(w.t, err)
+	body, err := io.ReadAll(res.Body)
+	require.NoError(w.t, err)
+	require.NoError(w.t, res.Body.Close())
+	require.Equal(w.t, http.StatusOK, res.StatusCode)
+	return string(body)
+}

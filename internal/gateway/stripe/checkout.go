@@ -77,7 +77,7 @@ func (c *Client) EnsureCustomer(ctx context.Context, idemKey string, metadata ma
 		if err != nil {
 			return "", err
 		}
-		return made.ID, nil
+		return identified(made.ID)
 	})
 }
 
@@ -210,7 +210,7 @@ func (c *Client) session(ctx context.Context, do func(context.Context) (*api.Che
 			return "", err
 		}
 		got = checkout(s)
-		return s.ID, nil
+		return identified(s.ID)
 	})
 	return got, out
 }

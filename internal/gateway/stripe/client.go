@@ -65,13 +65,22 @@ func (c *Client) call(ctx context.Context, do func(context.Context) (reference s
 	defer cancel()
 	ctx, watch := gateway.Watch(ctx, true)
 	reference, err := do(ctx)
-	if err == nil {
-		return gateway.Outcome{
-			State: gateway.Accepted, Reference: reference,
-			Replayed: watch.Header("Idempotent-Replayed") == "true",
-		}
+	if err != nil {
+		return classify(watch, err)
 	}
-	return classify(watch, err)
+	out := watch.Outcome(nil) // the library takes every status below 400 for success
+	out.Reference = reference
+	return out
+}
+
+var errNoID = errors.New("stripe answered with an object that has no id")
+
+// identified refuses an answer that parsed but is no object of Stripe's.
+func identified(id string) (string, error) {
+	if id == "" {
+		return "", errNoID
+	}
+	return id, nil
 }
 
 // classify reads Stripe's own error, where there is one, into the outcome of the status.

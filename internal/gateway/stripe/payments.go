@@ -68,7 +68,7 @@ func (c *Client) ChargeOffSession(ctx context.Context, in ChargeInput) (Payment,
 			return "", err
 		}
 		p = payment(pi)
-		return pi.ID, nil
+		return identified(pi.ID)
 	})
 	if out.OK() && !p.Succeeded() && p.Status != string(api.PaymentIntentStatusProcessing) {
 		code := p.DeclineCode
@@ -92,7 +92,7 @@ func (c *Client) FetchPaymentIntent(ctx context.Context, id string) (Payment, ga
 			return "", err
 		}
 		p = payment(pi)
-		return pi.ID, nil
+		return identified(pi.ID)
 	})
 	return p, out
 }
@@ -184,7 +184,7 @@ func (c *Client) refund(ctx context.Context, do func(context.Context) (*api.Refu
 		if r.PaymentIntent != nil {
 			got.PaymentIntent = r.PaymentIntent.ID
 		}
-		return r.ID, nil
+		return identified(r.ID)
 	})
 	return got, out
 }
