@@ -52,6 +52,8 @@ func TestLocalDate_MonthsClampToTheirEnd(t *testing.T) {
 	} {
 		require.Equal(t, c.want, MustLocalDate(c.from).AddMonths(c.months).String(), "%s %+d", c.from, c.months)
 	}
+	require.Equal(t, LocalDate{0, 12, 15}, MustLocalDate("0001-01-15").AddMonths(-1))
+	require.Equal(t, LocalDate{-1, 2, 28}, MustLocalDate("0001-02-28").AddYears(-2))
 	require.Equal(t, "2025-02-28", MustLocalDate("2024-02-29").AddYears(1).String())
 	require.Equal(t, "2028-02-29", MustLocalDate("2024-02-29").AddYears(4).String())
 	require.Equal(t, "2023-02-28", MustLocalDate("2024-02-29").AddYears(-1).String())

@@ -182,3 +182,15 @@ func TestResolve_GapsAndRepeatsOfAnyLength(t *testing.T) {
 	require.Equal(t, "ambiguous_time", CodeOf(err))
 	require.Equal(t, instant(t, "2030-06-20T12:10:00Z"), Resolve(MustLocalDate("2030-06-20"), 11*60+20, z), "23 hours skipped")
 }
+
+// Past the end of a zone's table the bounds of a period say too little; a change is then searched in small steps.
+func TestShifts_FindsAChangeWithinASmallStep(t *testing.T) {
+	t.Parallel()
+	ny, at := zone(t, "America/New_York"), instant(t, "2096-03-11T07:00:00Z").Unix()
+	for _, width := range []int64{1, 2, 15 * 60} {
+		for early := range min(width, 5) {
+			require.Equal(t, at, changeWithin(at-1-early, at-1-early+width, ny))
+		}
+	}
+	require.Empty(t, shifts(instant(t, "2040-12-31T05:00:00Z").Unix(), instant(t, "2041-01-02T00:00:00Z").Unix(), ny))
+}

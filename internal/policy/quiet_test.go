@@ -69,17 +69,20 @@ func TestQuietHours_UnknownZoneNeedsAllLikelyZonesToAgree(t *testing.T) {
 	require.Equal(t, instant(t, "2026-05-04T09:00:00Z"), DefaultQuietHours.NextAllowed(instant(t, "2026-05-04T03:00:00Z")), "no zone is UTC")
 }
 
-// Windows of eleven hours in Tokyo and New York miss each other in winter by three hours, so eleven and a half hours of send time
-// in zones 12 h apart meet only on one side of a change of clocks; the answer must hold when asked again.
+// Tokyo is 13 hours ahead of New York in summer and 14 in winter, so windows of ten and a half hours meet for half an hour in winter
+// and never in summer. Whatever is answered in the week of the change must hold when asked again.
 func TestQuietHours_WindowsThatMeetOnlyAfterTheClocksChange(t *testing.T) {
 	t.Parallel()
 	ny, tokyo := zone(t, "America/New_York"), zone(t, "Asia/Tokyo")
-	q := QuietHours{Start: WallTime{20, 30}, End: WallTime{8, 0}} // 12.5 h to send; New York and Tokyo differ by 14 h, in summer by 13 h
-	for at := instant(t, "2026-03-04T00:00:00Z"); at.Before(instant(t, "2026-03-12T00:00:00Z")); at = at.Add(47 * time.Minute) {
+	q := QuietHours{Start: WallTime{18, 30}, End: WallTime{8, 0}}
+	for at := instant(t, "2026-10-26T00:00:00Z"); at.Before(instant(t, "2026-11-05T00:00:00Z")); at = at.Add(7 * time.Minute) {
 		next := q.NextAllowed(at, ny, tokyo)
 		require.False(t, q.Quiet(next, ny, tokyo), "%s → %s", at, next)
 		require.Equal(t, next, q.NextAllowed(next, ny, tokyo))
 	}
+	require.Equal(t, instant(t, "2026-10-27T12:00:00Z"), q.NextAllowed(instant(t, "2026-10-27T00:00:00Z"), ny, tokyo), "summer: New York alone")
+	require.Equal(t, instant(t, "2026-11-01T23:00:00Z"), q.NextAllowed(instant(t, "2026-10-30T22:45:00Z"), ny, tokyo), "winter, seen from summer")
+	require.Equal(t, instant(t, "2026-11-03T23:00:00Z"), q.NextAllowed(instant(t, "2026-11-03T00:00:00Z"), ny, tokyo), "winter: both")
 }
 
 func TestQuietHours_NextAllowedIsTheEarliestMinute(t *testing.T) {

@@ -12,13 +12,31 @@ import (
 func TestCleanText_BADX_Refused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ in, code string }{
-		{"", "empty"}, {"   ", "empty"}, {"\u00a0\u2003\u3000", "empty"}, {"\u200b\u200d\ufeff", "empty"}, {"\u3164\u2800\u115f\u1160\uffa0", "empty"}, {"\u0301", "empty"},
-		{strings.Repeat("a", 81), "too_long"}, {strings.Repeat("é", 10_000), "too_long"},
-		{"a\x00b", "control_character"}, {"a\x07", "control_character"}, {"a\x7f", "control_character"}, {"a\u0085b", "control_character"}, {"a\tb", "control_character"},
-		{"Ana\r\nBcc: all", "line_break"}, {"Ana\n", "line_break"}, {"\rAna", "line_break"}, {"a\u2028b", "line_break"}, {"a\u2029b", "line_break"},
-		{"a\u202egnp.exe", "direction_override"}, {"a\u202ab", "direction_override"}, {"a\u2066b\u2069", "direction_override"},
-		{"Z" + strings.Repeat("\u0336", 9), "stacked_marks"}, {"Z" + strings.Repeat("\u0336\u0301", 500), "stacked_marks"},
-		{"a\xffb", "invalid_utf8"}, {"\xed\xa0\x80", "invalid_utf8"},
+		{"", "empty"},
+		{"   ", "empty"},
+		{"\u00a0\u2003\u3000", "empty"},
+		{"\u200b\u200d\ufeff", "empty"},
+		{"\u3164\u2800\u115f\u1160\uffa0", "empty"},
+		{"\u0301", "empty"},
+		{strings.Repeat("a", 81), "too_long"},
+		{strings.Repeat("é", 10_000), "too_long"},
+		{"a\x00b", "control_character"},
+		{"a\x07", "control_character"},
+		{"a\x7f", "control_character"},
+		{"a\u0085b", "control_character"},
+		{"a\tb", "control_character"},
+		{"Ana\r\nBcc: all", "line_break"},
+		{"Ana\n", "line_break"},
+		{"\rAna", "line_break"},
+		{"a\u2028b", "line_break"},
+		{"a\u2029b", "line_break"},
+		{"a\u202egnp.exe", "direction_override"},
+		{"a\u202ab", "direction_override"},
+		{"a\u2066b\u2069", "direction_override"},
+		{"Z" + strings.Repeat("\u0336", 9), "stacked_marks"},
+		{"Z" + strings.Repeat("\u0336\u0301", 500), "stacked_marks"},
+		{"a\xffb", "invalid_utf8"},
+		{"\xed\xa0\x80", "invalid_utf8"},
 	} {
 		_, err := CleanName(c.in, 80)
 		require.Equal(t, c.code, CodeOf(err), "%q", c.in)
@@ -26,8 +44,12 @@ func TestCleanText_BADX_Refused(t *testing.T) {
 		require.NotContains(t, err.Error(), "Bcc", "a value is never echoed")
 	}
 	for _, c := range []struct{ in, code string }{
-		{"\n\n", "empty"}, {"a\x00", "control_character"}, {"a\x0b", "control_character"}, {"a\n\u202eb", "direction_override"},
-		{strings.Repeat("a\n", 41), "too_long"}, {"\xff", "invalid_utf8"},
+		{"\n\n", "empty"},
+		{"a\x00", "control_character"},
+		{"a\x0b", "control_character"},
+		{"a\n\u202eb", "direction_override"},
+		{strings.Repeat("a\n", 41), "too_long"},
+		{"\xff", "invalid_utf8"},
 	} {
 		_, err := CleanText(c.in, 80, true)
 		require.Equal(t, c.code, CodeOf(err), "%q", c.in)
