@@ -69,8 +69,8 @@ func (p *play) step() (bool, error) {
 	return p.act(p, n)
 }
 
-// ringWhen rings once the run's history has an event of that type.
-func (p *play) ringWhen(kind enumspb.EventType) error {
+// await waits until the run's history has an event of that type.
+func (p *play) await(kind enumspb.EventType) error {
 	for p.ctx.Err() == nil {
 		events := p.temporal.GetWorkflowHistory(p.ctx, p.subject.WorkflowID(), "", true, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 		for events.HasNext() {
@@ -79,7 +79,7 @@ func (p *play) ringWhen(kind enumspb.EventType) error {
 				return err
 			}
 			if event.GetEventType() == kind {
-				return p.ring()
+				return nil
 			}
 		}
 	}
@@ -179,7 +179,7 @@ func paths() []path {
 					return true, nil
 				}
 				go func() {
-					if err := p.ringWhen(enumspb.EVENT_TYPE_TIMER_STARTED); err != nil {
+					if err := errors.Join(p.await(enumspb.EVENT_TYPE_TIMER_STARTED), p.ring()); err != nil {
 						panic(err)
 					}
 				}()
@@ -195,7 +195,8 @@ func paths() []path {
 			name: "cancelled",
 			look: func(*play, int) (policy.Plan, error) { return in(time.Now(), time.Hour, due("a")), nil },
 			act: func(p *play, _ int) (bool, error) {
-				return false, p.temporal.CancelWorkflow(p.ctx, p.subject.WorkflowID(), "")
+				err := p.temporal.CancelWorkflow(p.ctx, p.subject.WorkflowID(), "")
+				return false, errors.Join(err, p.await(enumspb.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED))
 			},
 			ends: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
 			events: map[enumspb.EventType]int{

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/kept-practice/kept/internal/policy"
 )
@@ -106,6 +107,36 @@ func TestRun_PlanFailsWhileTimerRuns_TimerIsKept(t *testing.T) {
 	require.Equal(t, time.Hour, s.looks[len(s.looks)-1])
 }
 
+func TestRun_PlanFailsWhenTimerRings_OnlyTheOtherTryIsSet(t *testing.T) {
+	s := newStage(t)
+	s.look = func(n int) (policy.Plan, error) {
+		switch n {
+		case 1:
+			return in(s.clock(), time.Hour), nil
+		case 2, 3, 4:
+			return policy.Plan{}, errors.New("PostgreSQL is away")
+		}
+		return done(s.clock()), nil
+	}
+	s.play()
+	require.Equal(t, []time.Duration{time.Hour, time.Second, 30 * time.Second}, s.waits, "the second is between two tries")
+}
+
+func TestRun_PlanFailsNowAndThen_StartsFromThirtySeconds(t *testing.T) {
+	s := newStage(t)
+	s.look = func(n int) (policy.Plan, error) {
+		switch {
+		case n == 16:
+			return done(s.clock()), nil
+		case n%4 == 0:
+			return in(s.clock(), 10*time.Second), nil
+		}
+		return policy.Plan{}, errors.New("PostgreSQL is away")
+	}
+	s.play()
+	require.Equal(t, []time.Duration{30 * time.Second, 30 * time.Second, 30 * time.Second, 30 * time.Second}, long(s.waits))
+}
+
 func TestRun_SameWakeAt_KeepsItsTimer(t *testing.T) {
 	s := newStage(t)
 	for i := range 20 {
@@ -119,8 +150,10 @@ func TestRun_SameWakeAt_KeepsItsTimer(t *testing.T) {
 		if n == 22 {
 			return done(s.clock()), nil
 		}
-		zone := time.FixedZone("elsewhere", n*60) // the same instant, written differently
-		return in(s.clock(), wake.In(zone).Sub(s.clock())), nil
+		p := in(s.clock(), time.Hour)
+		there := wake.In(time.FixedZone("elsewhere", n*60)) // the same instant, written differently
+		p.WakeAt = &there
+		return p, nil
 	}
 	s.play()
 	require.Equal(t, []time.Duration{time.Hour}, s.waits)
@@ -244,6 +277,64 @@ func TestRun_UnarmedPlan_StillWaitsForMachines(t *testing.T) {
 	}
 	s.play()
 	require.Equal(t, []time.Duration{0, 90 * time.Second}, s.looks)
+}
+
+func TestRun_UnarmedWakeAtMoves_WaitForMachineIsKept(t *testing.T) {
+	s := newStage(t)
+	s.ringAt(10 * time.Second)
+	s.ringAt(20 * time.Second)
+	var retry time.Time
+	s.look = func(n int) (policy.Plan, error) {
+		if n == 1 {
+			retry = s.clock().Add(90 * time.Second)
+		}
+		if n == 4 {
+			return done(s.clock()), nil
+		}
+		p := in(s.clock(), time.Hour)
+		p.Unarmed, p.RetryAt = true, &retry
+		return p, nil
+	}
+	s.play()
+	require.Equal(t, []time.Duration{90 * time.Second}, s.waits)
+	require.Equal(t, []time.Duration{0, 10 * time.Second, 20 * time.Second, 90 * time.Second}, s.looks)
+}
+
+func TestRun_TwoStepsGaveUp_TheSoonerTryCounts(t *testing.T) {
+	s := newStage(t)
+	s.act = func(step policy.Step, _ int32) (bool, error) {
+		if step.Key == "new" {
+			return false, temporal.NewNonRetryableApplicationError("no such template", "invalid", nil)
+		}
+		return false, errors.New("the gateway is away") // attempts at 0, 1 and 3 s
+	}
+	s.look = func(n int) (policy.Plan, error) {
+		switch n {
+		case 1:
+			return only(s.clock(), due("old")), nil
+		case 2:
+			return only(s.clock(), due("old"), due("new")), nil
+		}
+		return done(s.clock()), nil
+	}
+	s.play()
+	require.Equal(t, []time.Duration{0, 33 * time.Second, 63 * time.Second}, s.looks, "the minute that old would wait is longer")
+}
+
+func TestRun_StepGaveUpAndWasNotDueBetween_StartsFromThirtySeconds(t *testing.T) {
+	s := newStage(t)
+	s.act = func(policy.Step, int32) (bool, error) { return false, errors.New("the gateway is away") }
+	s.look = func(n int) (policy.Plan, error) {
+		switch n {
+		case 1, 3:
+			return only(s.clock(), due("a")), nil
+		case 2:
+			return in(s.clock(), time.Hour), nil
+		}
+		return done(s.clock()), nil
+	}
+	s.play()
+	require.Equal(t, []time.Duration{30 * time.Second, time.Hour, 30 * time.Second}, long(s.waits))
 }
 
 func TestRun_UnknownKind_BacksOffAndDelaysNobody(t *testing.T) {
