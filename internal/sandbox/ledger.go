@@ -128,6 +128,9 @@ func syncDir(dir string) error {
 func (l *ledger) append(facts []fact) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.err != nil { // whoever waits for this seq is told
+		return facts[len(facts)-1].Seq
+	}
 	for i := range facts {
 		facts[i].End = i == len(facts)-1
 		line, err := json.Marshal(facts[i])
@@ -203,16 +206,15 @@ func (l *ledger) fail(err error) {
 
 var errClosed = errors.New("sandbox: closed")
 
-// close writes what is queued and closes the file. No append may follow.
+// close writes what is queued and closes the file. A later append is not taken; its wait fails.
 func (l *ledger) close() error {
 	waited := l.wait(l.lastSeq())
-	close(l.wake)
-	<-l.stopped
 	l.mu.Lock()
 	if l.err == nil {
 		l.err = errClosed
 	}
-	l.moved.Broadcast()
+	close(l.wake)
 	l.mu.Unlock()
+	<-l.stopped
 	return errors.Join(waited, l.file.Close(), l.unlock())
 }

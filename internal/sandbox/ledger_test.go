@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,12 +107,12 @@ func TestLedger_SecondProcessOnOneFolder_Refused(t *testing.T) {
 	require.ErrorContains(t, err, "in use by another sandbox")
 }
 
-const childDir, childAddr = "KEPT_SANDBOX_CHILD_DIR", "127.0.0.1:18925"
+const childDir, childAddr = "KEPT_SANDBOX_CHILD_DIR", "KEPT_SANDBOX_CHILD_ADDR"
 
 // TestMain doubles as the process that gets killed.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
-		s, err := sandbox.New(sandbox.Options{Addr: childAddr, Dir: dir})
+		s, err := sandbox.New(sandbox.Options{Addr: os.Getenv(childAddr), Dir: dir})
 		if err == nil {
 			err = s.Run(context.Background())
 		}
@@ -124,14 +125,18 @@ func TestMain(m *testing.M) {
 // Everything that was answered 2xx before kill -9 is in the book afterwards, once.
 func TestLedger_KilledUnderLoad_EveryAnsweredFactSurvives(t *testing.T) {
 	dir := t.TempDir()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := free.Addr().String()
+	require.NoError(t, free.Close())
 	customers, mails := map[string]bool{}, map[string]bool{}
 	for round := range 3 {
 		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), childDir+"="+dir)
+		child.Env = append(os.Environ(), childDir+"="+dir, childAddr+"="+addr)
 		require.NoError(t, child.Start())
-		stripeClient, err := stripe.New(stripe.Options{Key: "sk_test_1", BaseURL: "http://" + childAddr + "/stripe"})
+		stripeClient, err := stripe.New(stripe.Options{Key: "sk_test_1", BaseURL: "http://" + addr + "/stripe"})
 		require.NoError(t, err)
-		mailClient, err := mail.New(mail.Options{Key: "SG.1", BaseURL: "http://" + childAddr + "/sendgrid"})
+		mailClient, err := mail.New(mail.Options{Key: "SG.1", BaseURL: "http://" + addr + "/sendgrid"})
 		require.NoError(t, err)
 		require.Eventually(t, func() bool {
 			return stripeClient.EnsureCustomer(t.Context(), fmt.Sprint("ready", round), nil).OK()

@@ -22,7 +22,7 @@ const (
 
 // message is one mail or text as its receiver finds it. Nothing is masked: this is the receiver's own mailbox.
 type message struct {
-	Seq       int64             `json:"seq"`
+	Seq       int64             `json:"seq,omitempty"`
 	ID        string            `json:"id"` // SendGrid's message id, or the text's sid
 	Channel   string            `json:"channel"`
 	Direction string            `json:"direction"` // out: to a person; in: from a person to us
@@ -32,9 +32,9 @@ type message struct {
 	ReplyTo   string            `json:"reply_to,omitempty"`
 	To        string            `json:"to"`
 	ToName    string            `json:"to_name,omitempty"`
-	Subject   string            `json:"subject,omitempty"`
+	Subject   string            `json:"subject"`
 	Text      string            `json:"text"`
-	HTML      string            `json:"html,omitempty"`
+	HTML      string            `json:"html"`
 	Headers   map[string]string `json:"headers,omitempty"`
 	Args      map[string]string `json:"args,omitempty"` // our custom arguments; of a text: ref
 	Status    string            `json:"status"`

@@ -85,6 +85,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.courier = newCourier(s)
 	for _, h := range s.state.hooks {
+		s.readdress(h)
 		s.courier.add(h)
 	}
 	s.handler = s.routes()
@@ -127,6 +128,18 @@ func (o *Options) fill() error {
 		return errors.New("sandbox: SMS webhooks need an auth token to be signed with")
 	}
 	return nil
+}
+
+// readdress sends what an earlier life still owes to where webhooks go now.
+func (s *Server) readdress(h *hook) {
+	w := s.o.Webhooks
+	now := map[string]string{gatewayStripe: w.StripeURL, gatewayMail: w.MailURL}[h.Gateway]
+	if h.Gateway == gatewaySMS && h.Type == inbound {
+		now = w.SMSInboundURL
+	}
+	if now != "" {
+		h.URL = now
+	}
 }
 
 // MailPublicKey is what kept's SENDGRID_WEBHOOK_KEYS takes.

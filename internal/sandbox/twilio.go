@@ -17,6 +17,9 @@ var (
 	helpWords  = []string{"HELP", "INFO"}
 )
 
+// inbound is the type of the webhook that carries a person's text.
+const inbound = "inbound"
+
 // twilioMessage is Twilio's Message resource.
 type twilioMessage struct {
 	SID         string  `json:"sid"`
@@ -230,7 +233,7 @@ func (t *tx) acceptReply(from, to, body string) message {
 	case slices.Contains(helpWords, word):
 		form.Set("OptOutType", "HELP")
 	}
-	t.owe(hook{Gateway: gatewaySMS, Type: "inbound", URL: t.s.o.Webhooks.SMSInboundURL, Form: form}, from, nil)
+	t.owe(hook{Gateway: gatewaySMS, Type: inbound, URL: t.s.o.Webhooks.SMSInboundURL, Form: form}, from, nil)
 	return m
 }
 
