@@ -44,6 +44,40 @@ func (q *Queries) APIKeyByHash(ctx context.Context, practiceID policy.ID, hash [
 	return i, err
 }
 
+const aPIKeyByID = `-- name: APIKeyByID :one
+select id, name, role, staff_id, last4, expires_at, revoked_at, last_used_at, created_at
+from api_keys where practice_id = $1 and id = $2
+`
+
+type APIKeyByIDRow struct {
+	ID         policy.ID
+	Name       string
+	Role       string
+	StaffID    *policy.ID
+	Last4      string
+	ExpiresAt  *time.Time
+	RevokedAt  *time.Time
+	LastUsedAt *time.Time
+	CreatedAt  time.Time
+}
+
+func (q *Queries) APIKeyByID(ctx context.Context, practiceID policy.ID, iD policy.ID) (APIKeyByIDRow, error) {
+	row := q.db.QueryRow(ctx, aPIKeyByID, practiceID, iD)
+	var i APIKeyByIDRow
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.Role,
+		&i.StaffID,
+		&i.Last4,
+		&i.ExpiresAt,
+		&i.RevokedAt,
+		&i.LastUsedAt,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
 const aPIKeyInsert = `-- name: APIKeyInsert :exec
 insert into api_keys (practice_id, id, name, role, staff_id, hash, last4, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -72,6 +106,54 @@ func (q *Queries) APIKeyInsert(ctx context.Context, arg APIKeyInsertParams) erro
 		arg.ExpiresAt,
 	)
 	return err
+}
+
+const aPIKeyList = `-- name: APIKeyList :many
+select id, name, role, staff_id, last4, expires_at, revoked_at, last_used_at, created_at
+from api_keys where practice_id = $1 order by id desc
+`
+
+type APIKeyListRow struct {
+	ID         policy.ID
+	Name       string
+	Role       string
+	StaffID    *policy.ID
+	Last4      string
+	ExpiresAt  *time.Time
+	RevokedAt  *time.Time
+	LastUsedAt *time.Time
+	CreatedAt  time.Time
+}
+
+// Newest first, revoked ones included: who had access stays readable.
+func (q *Queries) APIKeyList(ctx context.Context, practiceID policy.ID) ([]APIKeyListRow, error) {
+	rows, err := q.db.Query(ctx, aPIKeyList, practiceID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []APIKeyListRow{}
+	for rows.Next() {
+		var i APIKeyListRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Role,
+			&i.StaffID,
+			&i.Last4,
+			&i.ExpiresAt,
+			&i.RevokedAt,
+			&i.LastUsedAt,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const aPIKeyRevoke = `-- name: APIKeyRevoke :execrows

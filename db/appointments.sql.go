@@ -378,41 +378,46 @@ func (q *Queries) AppointmentSetStatus(ctx context.Context, arg AppointmentSetSt
 }
 
 const busyOf = `-- name: BusyOf :many
-select lower(r.during)::timestamptz as starts_at, upper(r.during)::timestamptz as ends_at,
+select r.resource_id, r.seat, lower(r.during)::timestamptz as starts_at, upper(r.during)::timestamptz as ends_at,
     coalesce(s.buffer_before_minutes, 0)::int as buffer_before, coalesce(s.buffer_after_minutes, 0)::int as buffer_after
 from reservations r
 left join appointments a on a.practice_id = r.practice_id and a.id = r.appointment_id
 left join holds h on h.practice_id = r.practice_id and h.id = r.hold_id
 left join services s on s.practice_id = r.practice_id and s.id = coalesce(a.service_id, h.service_id)
-where r.practice_id = $1 and r.resource_id = $2
+where r.practice_id = $1 and r.resource_id = any($2::uuid[])
     and r.during && tstzrange($3::timestamptz, $4::timestamptz)
     and (h.id is null or h.expires_at > $5::timestamptz)
-order by 1
+    and r.appointment_id is distinct from $6::uuid
+order by r.resource_id, r.seat, 3
 `
 
 type BusyOfParams struct {
-	PracticeID policy.ID
-	ResourceID policy.ID
-	StartsAt   time.Time
-	EndsAt     time.Time
-	Now        time.Time
+	PracticeID        policy.ID
+	ResourceIds       []policy.ID
+	FromAt            time.Time
+	UntilAt           time.Time
+	Now               time.Time
+	ExceptAppointment *policy.ID
 }
 
 type BusyOfRow struct {
+	ResourceID   policy.ID
+	Seat         int32
 	StartsAt     time.Time
 	EndsAt       time.Time
 	BufferBefore int32
 	BufferAfter  int32
 }
 
-// What occupies a provider in an interval, for the list of free times.
+// What occupies these resources in an interval, with each neighbour's buffers, for the list of free times.
 func (q *Queries) BusyOf(ctx context.Context, arg BusyOfParams) ([]BusyOfRow, error) {
 	rows, err := q.db.Query(ctx, busyOf,
 		arg.PracticeID,
-		arg.ResourceID,
-		arg.StartsAt,
-		arg.EndsAt,
+		arg.ResourceIds,
+		arg.FromAt,
+		arg.UntilAt,
 		arg.Now,
+		arg.ExceptAppointment,
 	)
 	if err != nil {
 		return nil, err
@@ -422,10 +427,114 @@ func (q *Queries) BusyOf(ctx context.Context, arg BusyOfParams) ([]BusyOfRow, er
 	for rows.Next() {
 		var i BusyOfRow
 		if err := rows.Scan(
+			&i.ResourceID,
+			&i.Seat,
 			&i.StartsAt,
 			&i.EndsAt,
 			&i.BufferBefore,
 			&i.BufferAfter,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const closuresIn = `-- name: ClosuresIn :many
+select resource_id, location_id, lower(during)::timestamptz as starts_at, upper(during)::timestamptz as ends_at
+from closures
+where practice_id = $1 and lifted_at is null and during && tstzrange($2::timestamptz, $3::timestamptz)
+order by 3
+`
+
+type ClosuresInParams struct {
+	PracticeID policy.ID
+	FromAt     time.Time
+	UntilAt    time.Time
+}
+
+type ClosuresInRow struct {
+	ResourceID *policy.ID
+	LocationID *policy.ID
+	StartsAt   time.Time
+	EndsAt     time.Time
+}
+
+func (q *Queries) ClosuresIn(ctx context.Context, arg ClosuresInParams) ([]ClosuresInRow, error) {
+	rows, err := q.db.Query(ctx, closuresIn, arg.PracticeID, arg.FromAt, arg.UntilAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ClosuresInRow{}
+	for rows.Next() {
+		var i ClosuresInRow
+		if err := rows.Scan(
+			&i.ResourceID,
+			&i.LocationID,
+			&i.StartsAt,
+			&i.EndsAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const shiftsOf = `-- name: ShiftsOf :many
+select resource_id, weekday, start_minute, end_minute, from_on, until_on from shifts
+where practice_id = $1 and location_id = $2 and resource_id = any($3::uuid[])
+    and from_on <= $4 and (until_on is null or until_on > $5)
+order by resource_id, weekday, start_minute
+`
+
+type ShiftsOfParams struct {
+	PracticeID  policy.ID
+	LocationID  policy.ID
+	ResourceIds []policy.ID
+	UntilDay    policy.LocalDate
+	FromDay     *policy.LocalDate
+}
+
+type ShiftsOfRow struct {
+	ResourceID  policy.ID
+	Weekday     int32
+	StartMinute int32
+	EndMinute   int32
+	FromOn      policy.LocalDate
+	UntilOn     *policy.LocalDate
+}
+
+func (q *Queries) ShiftsOf(ctx context.Context, arg ShiftsOfParams) ([]ShiftsOfRow, error) {
+	rows, err := q.db.Query(ctx, shiftsOf,
+		arg.PracticeID,
+		arg.LocationID,
+		arg.ResourceIds,
+		arg.UntilDay,
+		arg.FromDay,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ShiftsOfRow{}
+	for rows.Next() {
+		var i ShiftsOfRow
+		if err := rows.Scan(
+			&i.ResourceID,
+			&i.Weekday,
+			&i.StartMinute,
+			&i.EndMinute,
+			&i.FromOn,
+			&i.UntilOn,
 		); err != nil {
 			return nil, err
 		}

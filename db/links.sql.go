@@ -137,6 +137,29 @@ func (q *Queries) LinkUse(ctx context.Context, arg LinkUseParams) error {
 	return err
 }
 
+const linksExtend = `-- name: LinksExtend :exec
+update links set expires_at = $1
+where practice_id = $2 and subject_kind = 'journey' and subject_id = $3 and purpose = $4 and revoked_at is null
+`
+
+type LinksExtendParams struct {
+	ExpiresAt  time.Time
+	PracticeID policy.ID
+	SubjectID  policy.ID
+	Purpose    string
+}
+
+// A link that lives until the visit moves with it.
+func (q *Queries) LinksExtend(ctx context.Context, arg LinksExtendParams) error {
+	_, err := q.db.Exec(ctx, linksExtend,
+		arg.ExpiresAt,
+		arg.PracticeID,
+		arg.SubjectID,
+		arg.Purpose,
+	)
+	return err
+}
+
 const linksRevoke = `-- name: LinksRevoke :execrows
 update links set revoked_at = $1, revoked_reason = $2
 where practice_id = $3 and subject_kind = $4 and subject_id = $5 and revoked_at is null

@@ -54,3 +54,18 @@ func (q *Queries) OutboxInsert(ctx context.Context, arg OutboxInsertParams) erro
 	)
 	return err
 }
+
+const outboxInsertOpen = `-- name: OutboxInsertOpen :execrows
+insert into outbox (practice_id, id, subject_kind, subject_id, label)
+select s.practice_id, gen_random_uuid(), s.kind, s.id, $1
+from subjects s where s.practice_id = $2 and s.status = 'open'
+`
+
+// Every open subject of the practice looks again; the relay spreads the rings.
+func (q *Queries) OutboxInsertOpen(ctx context.Context, label string, practiceID policy.ID) (int64, error) {
+	result, err := q.db.Exec(ctx, outboxInsertOpen, label, practiceID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}

@@ -251,7 +251,7 @@ func (q *Queries) ClientSeen(ctx context.Context, arg ClientSeenParams) (ClientS
 }
 
 const locationPageNewer = `-- name: LocationPageNewer :many
-select id, name, zone, postal_address, phone, version, archived_at, created_at
+select practice_id, id, name, zone, postal_address, phone, version, archived_at, created_at
 from locations
 where practice_id = $1 and id > $2
 order by id
@@ -264,27 +264,17 @@ type LocationPageNewerParams struct {
 	PageSize   int32
 }
 
-type LocationPageNewerRow struct {
-	ID            policy.ID
-	Name          string
-	Zone          string
-	PostalAddress string
-	Phone         string
-	Version       int32
-	ArchivedAt    *time.Time
-	CreatedAt     time.Time
-}
-
-func (q *Queries) LocationPageNewer(ctx context.Context, arg LocationPageNewerParams) ([]LocationPageNewerRow, error) {
+func (q *Queries) LocationPageNewer(ctx context.Context, arg LocationPageNewerParams) ([]Location, error) {
 	rows, err := q.db.Query(ctx, locationPageNewer, arg.PracticeID, arg.ID, arg.PageSize)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []LocationPageNewerRow{}
+	items := []Location{}
 	for rows.Next() {
-		var i LocationPageNewerRow
+		var i Location
 		if err := rows.Scan(
+			&i.PracticeID,
 			&i.ID,
 			&i.Name,
 			&i.Zone,
@@ -305,7 +295,7 @@ func (q *Queries) LocationPageNewer(ctx context.Context, arg LocationPageNewerPa
 }
 
 const locationPageOlder = `-- name: LocationPageOlder :many
-select id, name, zone, postal_address, phone, version, archived_at, created_at
+select practice_id, id, name, zone, postal_address, phone, version, archived_at, created_at
 from locations
 where practice_id = $1 and ($2::uuid is null or id < $2)
 order by id desc
@@ -318,27 +308,17 @@ type LocationPageOlderParams struct {
 	PageSize   int32
 }
 
-type LocationPageOlderRow struct {
-	ID            policy.ID
-	Name          string
-	Zone          string
-	PostalAddress string
-	Phone         string
-	Version       int32
-	ArchivedAt    *time.Time
-	CreatedAt     time.Time
-}
-
-func (q *Queries) LocationPageOlder(ctx context.Context, arg LocationPageOlderParams) ([]LocationPageOlderRow, error) {
+func (q *Queries) LocationPageOlder(ctx context.Context, arg LocationPageOlderParams) ([]Location, error) {
 	rows, err := q.db.Query(ctx, locationPageOlder, arg.PracticeID, arg.ID, arg.PageSize)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []LocationPageOlderRow{}
+	items := []Location{}
 	for rows.Next() {
-		var i LocationPageOlderRow
+		var i Location
 		if err := rows.Scan(
+			&i.PracticeID,
 			&i.ID,
 			&i.Name,
 			&i.Zone,

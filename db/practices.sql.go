@@ -91,6 +91,26 @@ func (q *Queries) GatewayAccountInsert(ctx context.Context, arg GatewayAccountIn
 	return err
 }
 
+const gatewayAccountTake = `-- name: GatewayAccountTake :execrows
+insert into gateway_accounts (practice_id, gateway, account) values ($1, $2, $3)
+on conflict do nothing
+`
+
+type GatewayAccountTakeParams struct {
+	PracticeID policy.ID
+	Gateway    string
+	Account    string
+}
+
+// Takes an account that no practice has yet.
+func (q *Queries) GatewayAccountTake(ctx context.Context, arg GatewayAccountTakeParams) (int64, error) {
+	result, err := q.db.Exec(ctx, gatewayAccountTake, arg.PracticeID, arg.Gateway, arg.Account)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const locationByID = `-- name: LocationByID :one
 select practice_id, id, name, zone, postal_address, phone, version, archived_at, created_at
 from locations where practice_id = $1 and id = $2
@@ -172,6 +192,37 @@ func (q *Queries) LocationList(ctx context.Context, practiceID policy.ID) ([]Loc
 		return nil, err
 	}
 	return items, nil
+}
+
+const locationUpdate = `-- name: LocationUpdate :execrows
+update locations set name = $1, postal_address = $2, phone = $3, archived_at = $4, version = version + 1
+where practice_id = $5 and id = $6 and version = $7
+`
+
+type LocationUpdateParams struct {
+	Name          string
+	PostalAddress string
+	Phone         string
+	ArchivedAt    *time.Time
+	PracticeID    policy.ID
+	ID            policy.ID
+	Version       int32
+}
+
+func (q *Queries) LocationUpdate(ctx context.Context, arg LocationUpdateParams) (int64, error) {
+	result, err := q.db.Exec(ctx, locationUpdate,
+		arg.Name,
+		arg.PostalAddress,
+		arg.Phone,
+		arg.ArchivedAt,
+		arg.PracticeID,
+		arg.ID,
+		arg.Version,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const practiceByID = `-- name: PracticeByID :one
@@ -298,6 +349,46 @@ func (q *Queries) PracticeUpdate(ctx context.Context, arg PracticeUpdateParams) 
 	return result.RowsAffected(), nil
 }
 
+const settingByKey = `-- name: SettingByKey :one
+select level, scope_id, key, value, locked, version
+from settings where practice_id = $1 and level = $2 and scope_id = $3 and key = $4
+`
+
+type SettingByKeyParams struct {
+	PracticeID policy.ID
+	Level      string
+	ScopeID    policy.ID
+	Key        string
+}
+
+type SettingByKeyRow struct {
+	Level   string
+	ScopeID policy.ID
+	Key     string
+	Value   json.RawMessage
+	Locked  bool
+	Version int32
+}
+
+func (q *Queries) SettingByKey(ctx context.Context, arg SettingByKeyParams) (SettingByKeyRow, error) {
+	row := q.db.QueryRow(ctx, settingByKey,
+		arg.PracticeID,
+		arg.Level,
+		arg.ScopeID,
+		arg.Key,
+	)
+	var i SettingByKeyRow
+	err := row.Scan(
+		&i.Level,
+		&i.ScopeID,
+		&i.Key,
+		&i.Value,
+		&i.Locked,
+		&i.Version,
+	)
+	return i, err
+}
+
 const settingDelete = `-- name: SettingDelete :execrows
 delete from settings where practice_id = $1 and level = $2 and scope_id = $3 and key = $4
 `
@@ -315,6 +406,137 @@ func (q *Queries) SettingDelete(ctx context.Context, arg SettingDeleteParams) (i
 		arg.Level,
 		arg.ScopeID,
 		arg.Key,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const settingDrop = `-- name: SettingDrop :execrows
+delete from settings where practice_id = $1 and level = $2 and scope_id = $3 and key = $4 and version = $5
+`
+
+type SettingDropParams struct {
+	PracticeID policy.ID
+	Level      string
+	ScopeID    policy.ID
+	Key        string
+	Version    int32
+}
+
+func (q *Queries) SettingDrop(ctx context.Context, arg SettingDropParams) (int64, error) {
+	result, err := q.db.Exec(ctx, settingDrop,
+		arg.PracticeID,
+		arg.Level,
+		arg.ScopeID,
+		arg.Key,
+		arg.Version,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const settingInsert = `-- name: SettingInsert :execrows
+insert into settings (practice_id, level, scope_id, key, value, locked)
+values ($1, $2, $3, $4, $5, $6)
+on conflict do nothing
+`
+
+type SettingInsertParams struct {
+	PracticeID policy.ID
+	Level      string
+	ScopeID    policy.ID
+	Key        string
+	Value      json.RawMessage
+	Locked     bool
+}
+
+func (q *Queries) SettingInsert(ctx context.Context, arg SettingInsertParams) (int64, error) {
+	result, err := q.db.Exec(ctx, settingInsert,
+		arg.PracticeID,
+		arg.Level,
+		arg.ScopeID,
+		arg.Key,
+		arg.Value,
+		arg.Locked,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const settingList = `-- name: SettingList :many
+select level, scope_id, key, value, locked, version, updated_at
+from settings where practice_id = $1 order by key, level, scope_id
+`
+
+type SettingListRow struct {
+	Level     string
+	ScopeID   policy.ID
+	Key       string
+	Value     json.RawMessage
+	Locked    bool
+	Version   int32
+	UpdatedAt time.Time
+}
+
+// What is written, on every level.
+func (q *Queries) SettingList(ctx context.Context, practiceID policy.ID) ([]SettingListRow, error) {
+	rows, err := q.db.Query(ctx, settingList, practiceID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []SettingListRow{}
+	for rows.Next() {
+		var i SettingListRow
+		if err := rows.Scan(
+			&i.Level,
+			&i.ScopeID,
+			&i.Key,
+			&i.Value,
+			&i.Locked,
+			&i.Version,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const settingUpdate = `-- name: SettingUpdate :execrows
+update settings set value = $1, locked = $2, version = version + 1, updated_at = now()
+where practice_id = $3 and level = $4 and scope_id = $5 and key = $6 and version = $7
+`
+
+type SettingUpdateParams struct {
+	Value      json.RawMessage
+	Locked     bool
+	PracticeID policy.ID
+	Level      string
+	ScopeID    policy.ID
+	Key        string
+	Version    int32
+}
+
+func (q *Queries) SettingUpdate(ctx context.Context, arg SettingUpdateParams) (int64, error) {
+	result, err := q.db.Exec(ctx, settingUpdate,
+		arg.Value,
+		arg.Locked,
+		arg.PracticeID,
+		arg.Level,
+		arg.ScopeID,
+		arg.Key,
+		arg.Version,
 	)
 	if err != nil {
 		return 0, err
@@ -495,6 +717,34 @@ func (q *Queries) StaffOwners(ctx context.Context, practiceID policy.ID) (int64,
 	return count, err
 }
 
+const staffOwnersLock = `-- name: StaffOwnersLock :many
+select id from staff
+where practice_id = $1 and role = 'owner' and archived_at is null
+order by id
+for no key update
+`
+
+// Locks the owners, so that of two who leave at once the second one sees that it is the last.
+func (q *Queries) StaffOwnersLock(ctx context.Context, practiceID policy.ID) ([]policy.ID, error) {
+	rows, err := q.db.Query(ctx, staffOwnersLock, practiceID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []policy.ID{}
+	for rows.Next() {
+		var id policy.ID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const staffUpdate = `-- name: StaffUpdate :execrows
 update staff set name = $1, mail = $2, role = $3, archived_at = $4, version = version + 1
 where practice_id = $5 and id = $6 and version = $7
@@ -520,6 +770,18 @@ func (q *Queries) StaffUpdate(ctx context.Context, arg StaffUpdateParams) (int64
 		arg.ID,
 		arg.Version,
 	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const vocabularyDelete = `-- name: VocabularyDelete :execrows
+delete from vocabulary where practice_id = $1 and term = $2
+`
+
+func (q *Queries) VocabularyDelete(ctx context.Context, practiceID policy.ID, term string) (int64, error) {
+	result, err := q.db.Exec(ctx, vocabularyDelete, practiceID, term)
 	if err != nil {
 		return 0, err
 	}

@@ -12,6 +12,41 @@ import (
 	"github.com/kept-practice/kept/internal/policy"
 )
 
+const chainOf = `-- name: ChainOf :many
+select kind, id from subjects s
+where s.practice_id = $1 and (
+    (s.kind = 'journey' and s.id = $2)
+    or (s.kind = 'collection' and s.id in (select i.id from invoices i where i.practice_id = $1 and i.appointment_id = $2))
+    or (s.kind = 'recall' and s.id in (select r.id from recalls r where r.practice_id = $1 and r.last_visit_id = $2)))
+order by array_position(array['journey', 'collection', 'recall'], kind), id
+`
+
+type ChainOfRow struct {
+	Kind string
+	ID   policy.ID
+}
+
+// The subjects of one visit's chain: its journey, the collections of its invoices, the recall that its completion set.
+func (q *Queries) ChainOf(ctx context.Context, practiceID policy.ID, appointmentID policy.ID) ([]ChainOfRow, error) {
+	rows, err := q.db.Query(ctx, chainOf, practiceID, appointmentID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ChainOfRow{}
+	for rows.Next() {
+		var i ChainOfRow
+		if err := rows.Scan(&i.Kind, &i.ID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const channelPause = `-- name: ChannelPause :execrows
 insert into channel_pauses (practice_id, id, channel, reason, at) values ($1, $2, $3, $4, $5)
 on conflict (practice_id, channel) where resumed_at is null do nothing

@@ -27,3 +27,12 @@ where practice_id = @practice_id and id = @id
 select k.practice_id::uuid as practice_id
 from (select practice_of_api_key(@hash::bytea) as practice_id) k
 where k.practice_id is not null;
+
+-- name: APIKeyByID :one
+select id, name, role, staff_id, last4, expires_at, revoked_at, last_used_at, created_at
+from api_keys where practice_id = @practice_id and id = @id;
+
+-- name: APIKeyList :many
+-- Newest first, revoked ones included: who had access stays readable.
+select id, name, role, staff_id, last4, expires_at, revoked_at, last_used_at, created_at
+from api_keys where practice_id = @practice_id order by id desc;

@@ -57,14 +57,27 @@ order by starts_at
 limit 1;
 
 -- name: BusyOf :many
--- What occupies a provider in an interval, for the list of free times.
-select lower(r.during)::timestamptz as starts_at, upper(r.during)::timestamptz as ends_at,
+-- What occupies these resources in an interval, with each neighbour's buffers, for the list of free times.
+select r.resource_id, r.seat, lower(r.during)::timestamptz as starts_at, upper(r.during)::timestamptz as ends_at,
     coalesce(s.buffer_before_minutes, 0)::int as buffer_before, coalesce(s.buffer_after_minutes, 0)::int as buffer_after
 from reservations r
 left join appointments a on a.practice_id = r.practice_id and a.id = r.appointment_id
 left join holds h on h.practice_id = r.practice_id and h.id = r.hold_id
 left join services s on s.practice_id = r.practice_id and s.id = coalesce(a.service_id, h.service_id)
-where r.practice_id = @practice_id and r.resource_id = @resource_id
-    and r.during && tstzrange(@starts_at::timestamptz, @ends_at::timestamptz)
+where r.practice_id = @practice_id and r.resource_id = any(@resource_ids::uuid[])
+    and r.during && tstzrange(@from_at::timestamptz, @until_at::timestamptz)
     and (h.id is null or h.expires_at > @now::timestamptz)
-order by 1;
+    and r.appointment_id is distinct from sqlc.narg('except_appointment')::uuid
+order by r.resource_id, r.seat, 3;
+
+-- name: ClosuresIn :many
+select resource_id, location_id, lower(during)::timestamptz as starts_at, upper(during)::timestamptz as ends_at
+from closures
+where practice_id = @practice_id and lifted_at is null and during && tstzrange(@from_at::timestamptz, @until_at::timestamptz)
+order by 3;
+
+-- name: ShiftsOf :many
+select resource_id, weekday, start_minute, end_minute, from_on, until_on from shifts
+where practice_id = @practice_id and location_id = @location_id and resource_id = any(@resource_ids::uuid[])
+    and from_on <= @until_day and (until_on is null or until_on > @from_day)
+order by resource_id, weekday, start_minute;

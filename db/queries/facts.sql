@@ -11,10 +11,8 @@ join services s on s.practice_id = a.practice_id and s.id = a.service_id
 join clients c on c.practice_id = a.practice_id and c.id = a.client_id
 join cadence_versions v on v.practice_id = a.practice_id and v.id = a.cadence_version_id
 left join packets k on k.practice_id = a.practice_id and k.appointment_id = a.id and k.status = 'open'
-left join lateral (
-    select i.id, i.completion, i.status, i.issued_at from invoices i
-    where i.practice_id = a.practice_id and i.appointment_id = a.id
-    order by i.completion desc limit 1) i on true
+left join invoices i on i.practice_id = a.practice_id and i.appointment_id = a.id and i.completion = (
+    select max(l.completion) from invoices l where l.practice_id = a.practice_id and l.appointment_id = a.id)
 where a.practice_id = @practice_id and a.id = @id;
 
 -- name: CollectionFacts :one

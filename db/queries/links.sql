@@ -21,3 +21,8 @@ on conflict do nothing;
 
 -- name: LinkPostOutcome :one
 select outcome from link_posts where practice_id = @practice_id and nonce_hash = @nonce_hash;
+
+-- name: LinksExtend :exec
+-- A link that lives until the visit moves with it.
+update links set expires_at = @expires_at
+where practice_id = @practice_id and subject_kind = 'journey' and subject_id = @subject_id and purpose = @purpose and revoked_at is null;

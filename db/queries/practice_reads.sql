@@ -42,14 +42,14 @@ where c.practice_id = @practice_id and c.id = @id and c.status <> 'erased'
         where a.practice_id = c.practice_id and a.client_id = c.id and r.staff_id = sqlc.narg('own_staff')));
 
 -- name: LocationPageNewer :many
-select id, name, zone, postal_address, phone, version, archived_at, created_at
+select practice_id, id, name, zone, postal_address, phone, version, archived_at, created_at
 from locations
 where practice_id = @practice_id and id > @id
 order by id
 limit @page_size;
 
 -- name: LocationPageOlder :many
-select id, name, zone, postal_address, phone, version, archived_at, created_at
+select practice_id, id, name, zone, postal_address, phone, version, archived_at, created_at
 from locations
 where practice_id = @practice_id and (sqlc.narg('id')::uuid is null or id < sqlc.narg('id'))
 order by id desc

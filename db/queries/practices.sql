@@ -88,3 +88,43 @@ insert into gateway_accounts (practice_id, gateway, account) values (@practice_i
 
 -- name: GatewayAccountFor :one
 select account from gateway_accounts where practice_id = @practice_id and gateway = @gateway order by created_at limit 1;
+
+-- name: StaffOwnersLock :many
+-- Locks the owners, so that of two who leave at once the second one sees that it is the last.
+select id from staff
+where practice_id = @practice_id and role = 'owner' and archived_at is null
+order by id
+for no key update;
+
+-- name: GatewayAccountTake :execrows
+-- Takes an account that no practice has yet.
+insert into gateway_accounts (practice_id, gateway, account) values (@practice_id, @gateway, @account)
+on conflict do nothing;
+
+-- name: SettingByKey :one
+select level, scope_id, key, value, locked, version
+from settings where practice_id = @practice_id and level = @level and scope_id = @scope_id and key = @key;
+
+-- name: SettingInsert :execrows
+insert into settings (practice_id, level, scope_id, key, value, locked)
+values (@practice_id, @level, @scope_id, @key, @value, @locked)
+on conflict do nothing;
+
+-- name: SettingUpdate :execrows
+update settings set value = @value, locked = @locked, version = version + 1, updated_at = now()
+where practice_id = @practice_id and level = @level and scope_id = @scope_id and key = @key and version = @version;
+
+-- name: SettingDrop :execrows
+delete from settings where practice_id = @practice_id and level = @level and scope_id = @scope_id and key = @key and version = @version;
+
+-- name: SettingList :many
+-- What is written, on every level.
+select level, scope_id, key, value, locked, version, updated_at
+from settings where practice_id = @practice_id order by key, level, scope_id;
+
+-- name: LocationUpdate :execrows
+update locations set name = @name, postal_address = @postal_address, phone = @phone, archived_at = @archived_at, version = version + 1
+where practice_id = @practice_id and id = @id and version = @version;
+
+-- name: VocabularyDelete :execrows
+delete from vocabulary where practice_id = @practice_id and term = @term;

@@ -144,3 +144,12 @@ where practice_id = @practice_id
     and (sqlc.narg('after')::uuid is null or id > sqlc.narg('after'))
 order by id
 limit @page_size;
+
+-- name: ChainOf :many
+-- The subjects of one visit's chain: its journey, the collections of its invoices, the recall that its completion set.
+select kind, id from subjects s
+where s.practice_id = @practice_id and (
+    (s.kind = 'journey' and s.id = @appointment_id)
+    or (s.kind = 'collection' and s.id in (select i.id from invoices i where i.practice_id = @practice_id and i.appointment_id = @appointment_id))
+    or (s.kind = 'recall' and s.id in (select r.id from recalls r where r.practice_id = @practice_id and r.last_visit_id = @appointment_id)))
+order by array_position(array['journey', 'collection', 'recall'], kind), id;

@@ -15,6 +15,7 @@ import (
 // Desk runs commands against one database.
 type Desk struct {
 	store *db.Store
+	post  *linkPost // the form of a link that its commands answer; nil otherwise
 }
 
 // New makes a desk on a store.
@@ -44,6 +45,9 @@ func (d *Desk) command(ctx context.Context, by policy.Principal, fn func(*db.Tx)
 			if err := clockStands(ctx, tx); err != nil {
 				return err
 			}
+		}
+		if d.post != nil {
+			return d.post.once(ctx, tx, fn)
 		}
 		return fn(tx)
 	})

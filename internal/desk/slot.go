@@ -61,10 +61,16 @@ func (d *Desk) slot(ctx context.Context, q *db.Queries, by policy.Principal, in 
 	if in.override {
 		return s, nil
 	}
-	if minute := s.startsAt.In(s.zone); (minute.Hour()*60+minute.Minute())%s.settings.GridMinutes != 0 || s.startsAt.Second() != 0 || s.startsAt.Nanosecond() != 0 {
+	if !s.onGrid() {
 		return s, policy.InvalidField("/starts_at", "off_grid", fmt.Sprintf("Visits start every %d minutes. Choose a listed time.", s.settings.GridMinutes))
 	}
 	return s, s.inHours(ctx, q, by.Practice)
+}
+
+// onGrid: the start lies on the practice's grid of minutes, counted from midnight on the wall.
+func (s *slot) onGrid() bool {
+	wall := s.startsAt.In(s.zone)
+	return (wall.Hour()*60+wall.Minute())%s.settings.GridMinutes == 0 && wall.Second() == 0 && wall.Nanosecond() == 0
 }
 
 // candidates finds who and what the service may use here; a provider of another practice looks like none at all.

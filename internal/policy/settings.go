@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -107,19 +108,28 @@ var settingRules = []settingRule{
 	{"hold_minutes", `10`, LevelLocation, wholeNumber(1, 60, func(s *Settings) *int { return &s.HoldMinutes })},
 }
 
+var defaultSettings = func() Settings {
+	s := Settings{Levels: map[string]Level{}}
+	for _, rule := range settingRules {
+		if err := rule.set(&s, json.RawMessage(rule.fallback)); err != nil {
+			panic(rule.key + ": " + err.Error())
+		}
+		s.Levels[rule.key] = LevelDefault
+	}
+	return s
+}()
+
 // DefaultSettings are those of a practice that has written none.
 func DefaultSettings() Settings {
-	s, err := ResolveSettings(nil)
-	if err != nil {
-		panic(err)
-	}
+	s := defaultSettings
+	s.Levels = maps.Clone(s.Levels)
 	return s
 }
 
 // ResolveSettings gives every setting its effective value. A stored value that is not valid is an error naming its key and level;
 // keys of another version of kept, and values on levels that may not hold them, are passed over.
 func ResolveSettings(values []SettingValue) (Settings, error) {
-	s := Settings{Levels: make(map[string]Level, len(settingRules))}
+	s := DefaultSettings()
 	for _, rule := range settingRules {
 		var own []SettingValue
 		for _, v := range values {
@@ -128,8 +138,8 @@ func ResolveSettings(values []SettingValue) (Settings, error) {
 			}
 		}
 		value, level := Effective(own)
-		if value == nil {
-			value = json.RawMessage(rule.fallback)
+		if level == LevelDefault {
+			continue
 		}
 		if err := rule.set(&s, value); err != nil {
 			return Settings{}, InvalidField("/"+rule.key, CodeOf(err), fmt.Sprintf("The setting %s of the %s is not valid. %s", rule.key, level, sentence(err)))
@@ -252,9 +262,8 @@ func setGrid(s *Settings, raw json.RawMessage) error {
 
 // decodeSetting reads exactly one JSON value of the wanted form; null is wrong.
 func decodeSetting(raw json.RawMessage, into any, form string) error {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	err := d.Decode(into)
-	if err != nil || d.More() || bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
+	err := json.Unmarshal(raw, into)
+	if err != nil || bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
 		return &Error{Kind: Invalid, Code: "wrong_type", Message: "It must be " + form + ".", Cause: err}
 	}
 	return nil

@@ -65,6 +65,8 @@ func TestDefaultSettings(t *testing.T) {
 	for _, key := range SettingKeys() {
 		require.Equal(t, LevelDefault, s.Levels[key], key)
 	}
+	s.Levels["grace_minutes"] = LevelProvider
+	require.Equal(t, LevelDefault, DefaultSettings().Levels["grace_minutes"], "the defaults are nobody's to change")
 	s.Levels = nil
 	require.Equal(t, Settings{
 		GraceMinutes: 3, QuietHours: DefaultQuietHours, PreferChannel: "mail", StalePolicy: "skip", AutoNoShowMinutes: 0, AutoComplete: false,

@@ -1,0 +1,139 @@
+package desk
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kept-practice/kept/db"
+	"github.com/kept-practice/kept/internal/policy"
+)
+
+// PlanRecall sets the day to invite the client back: the service's interval after the local day of the visit. It runs inside
+// the plan's transaction; a visit completed again after an undo only moves the day.
+func (d *Desk) PlanRecall(ctx context.Context, tx *db.Tx, appointment policy.ID, now time.Time) error {
+	visit, err := tx.AppointmentByID(ctx, tx.Practice, appointment)
+	if err != nil {
+		return err
+	}
+	service, err := tx.ServiceByID(ctx, tx.Practice, visit.ServiceID)
+	if err != nil {
+		return err
+	}
+	every, err := policy.ParseInterval(service.RecallEvery)
+	if err != nil {
+		return fmt.Errorf("recall interval of service %s: %w", service.ID, err)
+	}
+	zone, err := policy.LoadZone(visit.Zone)
+	if err != nil {
+		return err
+	}
+	back := service.ID
+	if service.RecallServiceID != nil {
+		back = *service.RecallServiceID
+	}
+	today := policy.LocalDay(now, zone)
+	arg := db.RecallUpsertParams{
+		PracticeID: tx.Practice, ID: db.NewID(), ClientID: visit.ClientID, ServiceID: back, Every: service.RecallEvery, LastVisitID: &visit.ID,
+		CalculatedOn: policy.NextRecall(policy.LocalDay(visit.StartsAt, zone), every, today), Today: today,
+	}
+	cadence, err := tx.CadenceVersionFor(ctx, db.CadenceVersionForParams{PracticeID: tx.Practice, Kind: policy.KindRecall, ServiceID: &back, LocationID: &visit.LocationID})
+	switch {
+	case db.NoRows(err):
+	case err != nil:
+		return fmt.Errorf("find the recall cadence: %w", err)
+	default:
+		arg.CadenceVersionID = &cadence.ID
+	}
+	recall, err := tx.RecallUpsert(ctx, arg)
+	if err != nil {
+		return err
+	}
+	return tx.Record(ctx, db.Entry{
+		Verb: "recall_scheduled", By: policy.System(tx.Practice), Subject: journeyOf(tx.Practice, visit.ID), Object: "recall", ID: recall.ID,
+		After: map[string]any{"due_on": recall.DueOn, "round": recall.Round},
+	})
+}
+
+// CloseRecall ends a round with the status that its step names. It runs inside the plan's transaction.
+func (d *Desk) CloseRecall(ctx context.Context, tx *db.Tx, recall policy.ID, status, reason string, now time.Time) error {
+	row, err := tx.RecallByID(ctx, tx.Practice, recall)
+	if err != nil {
+		return err
+	}
+	close := db.RecallCloseParams{PracticeID: tx.Practice, ID: recall, Status: status, StatusReason: reason, ClosedAt: &now}
+	if status == policy.RecallBooked {
+		next, err := tx.AppointmentNextOf(ctx, db.AppointmentNextOfParams{PracticeID: tx.Practice, ClientID: row.ClientID, ServiceID: &row.ServiceID, Now: now})
+		if err != nil && !db.NoRows(err) {
+			return err
+		}
+		if err == nil {
+			close.BookedAppointmentID = &next
+		}
+	}
+	if _, err := tx.RecallClose(ctx, close); err != nil {
+		return err
+	}
+	return tx.Record(ctx, db.Entry{
+		Verb: "recall_closed", By: policy.System(tx.Practice), Subject: recallOf(tx.Practice, recall), Object: "recall", ID: recall, Reason: reason,
+		Before: map[string]any{"status": row.Status}, After: map[string]any{"status": status},
+	})
+}
+
+// OverrideRecall sets another day by hand, or returns to the calculated one with nil. It survives recalculation while it lies ahead.
+func (d *Desk) OverrideRecall(ctx context.Context, by policy.Principal, id policy.ID, on *policy.LocalDate, reason string) (db.Recall, error) {
+	return d.changeRecall(ctx, by, id, policy.RecallMoved, reason, func(tx *db.Tx, _ time.Time) (int64, error) {
+		return tx.RecallOverride(ctx, db.RecallOverrideParams{PracticeID: tx.Practice, ID: id, OverrideOn: on})
+	})
+}
+
+// StopRecall ends a recall by hand: the client is not invited until a completed visit schedules the next.
+func (d *Desk) StopRecall(ctx context.Context, by policy.Principal, id policy.ID, reason string) (db.Recall, error) {
+	return d.changeRecall(ctx, by, id, policy.RecallEnded, reason, func(tx *db.Tx, now time.Time) (int64, error) {
+		return tx.RecallStop(ctx, db.RecallStopParams{PracticeID: tx.Practice, ID: id, StatusReason: "stopped by staff", ClosedAt: &now})
+	})
+}
+
+func (d *Desk) changeRecall(ctx context.Context, by policy.Principal, id policy.ID, verb, reason string, change func(*db.Tx, time.Time) (int64, error)) (db.Recall, error) {
+	if reason == "" {
+		return db.Recall{}, policy.InvalidField("/reason", "missing_reason", "Say why.")
+	}
+	var out db.Recall
+	err := d.command(ctx, by, func(tx *db.Tx) error {
+		subject := recallOf(tx.Practice, id)
+		if err := tx.Lock(ctx, db.LockSet{Subjects: []policy.Subject{subject}}); err != nil {
+			return err
+		}
+		before, err := tx.RecallByID(ctx, tx.Practice, id)
+		if err != nil {
+			return notFound(err, "recall")
+		}
+		clk, err := readClock(ctx, tx.Queries, tx.Practice)
+		if err != nil {
+			return err
+		}
+		n, err := change(tx, clk.now)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return policy.NewError(policy.Conflict, "recall_closed", "The recall is "+before.Status+". It cannot be changed any more.")
+		}
+		if out, err = tx.RecallByID(ctx, tx.Practice, id); err != nil {
+			return err
+		}
+		entry := db.Entry{
+			Verb: verb, By: by, Subject: subject, Object: "recall", ID: id, Reason: reason,
+			Before: map[string]any{"due_on": before.DueOn, "status": before.Status}, After: map[string]any{"due_on": out.DueOn, "status": out.Status},
+		}
+		if before.Status == policy.RecallStarted {
+			entry.Rings = policy.Rings(verb, policy.SubjectsOf{Practice: tx.Practice, Recalls: []policy.ID{id}})
+		}
+		return tx.Record(ctx, entry)
+	})
+	return out, err
+}
+
+func recallOf(practice, recall policy.ID) policy.Subject {
+	return policy.Subject{Practice: practice, Kind: policy.KindRecall, ID: recall}
+}
