@@ -39,7 +39,7 @@ func TestOptOut_BADM_ByAnyReasonableWording(t *testing.T) {
 		}
 	}
 	require.True(t, ReplyOptOut.StopsMessages())
-	require.True(t, ReplyCancelWord.StopsMessages(), "BAD-M2: opts out, and the task asks what was meant")
+	require.True(t, ReplyCancelWord.StopsMessages(), "opts out, and the task asks what was meant")
 	for _, r := range []Reply{ReplyOptIn, ReplyConfirm, ReplyDoubtful} {
 		require.False(t, r.StopsMessages())
 	}
