@@ -14,7 +14,7 @@ import (
 const (
 	settlePoll     = 20 * time.Millisecond
 	settlePatience = 30 * time.Second
-	settleQuiet    = 2 // looks in a row that find nothing under way
+	settleQuiet    = 2 // looks in a row that find nothing under way, where somebody was rung
 	clocksAtOnce   = 4 // per worker; each holds one connection while it steps
 )
 
@@ -170,42 +170,47 @@ func (c *Clocks) next(ctx context.Context, practice policy.ID, clock db.TestCloc
 func (c *Clocks) settle(ctx context.Context, practice policy.ID, now time.Time) (blocker string, err error) {
 	began := time.Now()
 	again, every := began, time.Second
-	for quiet := 0; quiet < settleQuiet; {
+	for quiet, needed := 0, 1; ; {
 		if !time.Now().Before(again) {
-			if err := c.arrive(ctx, practice, now); err != nil {
+			rung, err := c.arrive(ctx, practice, now)
+			if err != nil {
 				return "", err
+			}
+			if rung > 0 {
+				needed = settleQuiet
 			}
 			again, every = time.Now().Add(every), 2*every
 		}
 		if blocker, err = c.unsettled(ctx, practice, now); err != nil {
 			return "", err
 		}
-		if blocker == "" {
-			quiet++
-		} else {
+		switch {
+		case blocker != "" && time.Since(began) > c.patience:
+			return blocker, nil
+		case blocker != "":
 			quiet = 0
-			if time.Since(began) > c.patience {
-				return blocker, nil
+		default:
+			if quiet++; quiet >= needed {
+				return "", nil
 			}
 		}
 		if err := pause(ctx, settlePoll); err != nil {
 			return "", err
 		}
 	}
-	return "", nil
 }
 
-// arrive starts and rings everything that is due at this instant; doing it again does no harm.
-func (c *Clocks) arrive(ctx context.Context, practice policy.ID, now time.Time) error {
+// arrive starts and rings everything that is due at this instant, and tells how many it rang; again does no harm.
+func (c *Clocks) arrive(ctx context.Context, practice policy.ID, now time.Time) (int, error) {
 	if _, err := c.sweeper.ExpireHoldsOf(ctx, practice); err != nil {
-		return err
+		return 0, err
 	}
 	if _, err := c.sweeper.Sweep(ctx, practice, now); err != nil {
-		return err
+		return 0, err
 	}
 	due, err := c.store.In(practice).TestClockDue(ctx, practice, &now)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	jobs := make([]labelled, len(due))
 	for i, s := range due {
@@ -214,7 +219,7 @@ func (c *Clocks) arrive(ctx context.Context, practice policy.ID, now time.Time) 
 	if _, lost := ringAll(ctx, c.ringer, c.log, jobs); lost > 0 {
 		c.log.Warn("test clock waits for Temporal", "practice", practice, "rings_lost", lost)
 	}
-	return nil
+	return len(jobs), nil
 }
 
 // unsettled names one thing still under way, "" when there is none.

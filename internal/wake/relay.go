@@ -3,7 +3,6 @@ package wake
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -93,26 +92,27 @@ func (r *Relay) ringOverdue(ctx context.Context, most int) (int, error) {
 
 // ringAll rings side by side: how many Temporal took, and how many did not reach it.
 func ringAll(ctx context.Context, ringer *Ringer, log *slog.Logger, jobs []labelled) (taken, lost int) {
-	var ok, away atomic.Int64
+	errs := make([]error, len(jobs))
 	var g errgroup.Group
 	g.SetLimit(relayAtOnce)
-	for _, job := range jobs {
+	for i, job := range jobs {
 		g.Go(func() error {
-			err := ringer.Ring(ctx, job.subject, job.label)
-			switch {
-			case err == nil:
-				ok.Add(1)
-			case unreached(err):
-				away.Add(1)
-			case ctx.Err() != nil: // the worker is stopping
-			default:
-				log.Warn("ring refused; tried again with back-off", "subject", job.subject.WorkflowID(), "error", err)
-			}
-			return nil
+			errs[i] = ringer.Ring(ctx, job.subject, job.label)
+			return nil // one that fails stops no other
 		})
 	}
-	_ = g.Wait() // the functions return no error
-	return int(ok.Load()), int(away.Load())
+	_ = g.Wait() // always nil, see above
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			taken++
+		case unreached(err):
+			lost++
+		case ctx.Err() == nil: // else the worker is stopping
+			log.Warn("ring refused; tried again with back-off", "subject", jobs[i].subject.WorkflowID(), "error", err)
+		}
+	}
+	return taken, lost
 }
 
 // bySubject gives one ring per subject, and the ids of all rows.
