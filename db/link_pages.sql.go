@@ -146,33 +146,6 @@ func (q *Queries) LiveVisitsOfRecall(ctx context.Context, practiceID policy.ID, 
 	return items, nil
 }
 
-const messageLastOf = `-- name: MessageLastOf :one
-select effect_key from messages
-where practice_id = $1 and subject_kind = $2 and subject_id = $3 and client_id = $4
-order by occurred_at desc, id desc
-limit 1
-`
-
-type MessageLastOfParams struct {
-	PracticeID  policy.ID
-	SubjectKind string
-	SubjectID   policy.ID
-	ClientID    policy.ID
-}
-
-// The newest message of a subject that carried a link, for sending it once more.
-func (q *Queries) MessageLastOf(ctx context.Context, arg MessageLastOfParams) (string, error) {
-	row := q.db.QueryRow(ctx, messageLastOf,
-		arg.PracticeID,
-		arg.SubjectKind,
-		arg.SubjectID,
-		arg.ClientID,
-	)
-	var effect_key string
-	err := row.Scan(&effect_key)
-	return effect_key, err
-}
-
 const practiceOfLink = `-- name: PracticeOfLink :one
 select coalesce(practice_of_link($1::bytea), '00000000-0000-0000-0000-000000000000')::uuid as practice_id
 `

@@ -217,6 +217,21 @@ func (q *Queries) MessageList(ctx context.Context, arg MessageListParams) ([]Mes
 	return items, nil
 }
 
+const messageSetSegments = `-- name: MessageSetSegments :exec
+update messages set segments = $1 where practice_id = $2 and id = $3
+`
+
+type MessageSetSegmentsParams struct {
+	Segments   int32
+	PracticeID policy.ID
+	ID         policy.ID
+}
+
+func (q *Queries) MessageSetSegments(ctx context.Context, arg MessageSetSegmentsParams) error {
+	_, err := q.db.Exec(ctx, messageSetSegments, arg.Segments, arg.PracticeID, arg.ID)
+	return err
+}
+
 const messageSettle = `-- name: MessageSettle :execrows
 update messages set status = $1, gateway_id = coalesce($2, gateway_id),
     settled_at = case when $1 in ('delivered', 'bounced', 'failed') then clock_timestamp() else settled_at end

@@ -123,35 +123,13 @@ func (q *Queries) PaymentAttach(ctx context.Context, arg PaymentAttachParams) er
 
 const paymentByGateway = `-- name: PaymentByGateway :one
 select practice_id, id, invoice_id, client_id, n, kind, amount, currency, status, gateway_intent, gateway_session, checkout_url, expires_at,
-    decline_code, method_id, source, caused_by_step, occurred_at, created_at
+    decline_code, method_id, refunds_id, source, caused_by_step, occurred_at, created_at, recorded_at
 from payments where practice_id = $1 and (gateway_intent = $2::text or gateway_session = $2::text)
 `
 
-type PaymentByGatewayRow struct {
-	PracticeID     policy.ID
-	ID             policy.ID
-	InvoiceID      *policy.ID
-	ClientID       policy.ID
-	N              int32
-	Kind           string
-	Amount         int64
-	Currency       string
-	Status         string
-	GatewayIntent  *string
-	GatewaySession *string
-	CheckoutUrl    string
-	ExpiresAt      *time.Time
-	DeclineCode    string
-	MethodID       *policy.ID
-	Source         string
-	CausedByStep   string
-	OccurredAt     *time.Time
-	CreatedAt      time.Time
-}
-
-func (q *Queries) PaymentByGateway(ctx context.Context, practiceID policy.ID, gatewayID string) (PaymentByGatewayRow, error) {
+func (q *Queries) PaymentByGateway(ctx context.Context, practiceID policy.ID, gatewayID string) (Payment, error) {
 	row := q.db.QueryRow(ctx, paymentByGateway, practiceID, gatewayID)
-	var i PaymentByGatewayRow
+	var i Payment
 	err := row.Scan(
 		&i.PracticeID,
 		&i.ID,
@@ -168,45 +146,25 @@ func (q *Queries) PaymentByGateway(ctx context.Context, practiceID policy.ID, ga
 		&i.ExpiresAt,
 		&i.DeclineCode,
 		&i.MethodID,
+		&i.RefundsID,
 		&i.Source,
 		&i.CausedByStep,
 		&i.OccurredAt,
 		&i.CreatedAt,
+		&i.RecordedAt,
 	)
 	return i, err
 }
 
 const paymentByID = `-- name: PaymentByID :one
 select practice_id, id, invoice_id, client_id, n, kind, amount, currency, status, gateway_intent, gateway_session, checkout_url, expires_at,
-    decline_code, method_id, source, caused_by_step, occurred_at, created_at
+    decline_code, method_id, refunds_id, source, caused_by_step, occurred_at, created_at, recorded_at
 from payments where practice_id = $1 and id = $2
 `
 
-type PaymentByIDRow struct {
-	PracticeID     policy.ID
-	ID             policy.ID
-	InvoiceID      *policy.ID
-	ClientID       policy.ID
-	N              int32
-	Kind           string
-	Amount         int64
-	Currency       string
-	Status         string
-	GatewayIntent  *string
-	GatewaySession *string
-	CheckoutUrl    string
-	ExpiresAt      *time.Time
-	DeclineCode    string
-	MethodID       *policy.ID
-	Source         string
-	CausedByStep   string
-	OccurredAt     *time.Time
-	CreatedAt      time.Time
-}
-
-func (q *Queries) PaymentByID(ctx context.Context, practiceID policy.ID, iD policy.ID) (PaymentByIDRow, error) {
+func (q *Queries) PaymentByID(ctx context.Context, practiceID policy.ID, iD policy.ID) (Payment, error) {
 	row := q.db.QueryRow(ctx, paymentByID, practiceID, iD)
-	var i PaymentByIDRow
+	var i Payment
 	err := row.Scan(
 		&i.PracticeID,
 		&i.ID,
@@ -223,10 +181,12 @@ func (q *Queries) PaymentByID(ctx context.Context, practiceID policy.ID, iD poli
 		&i.ExpiresAt,
 		&i.DeclineCode,
 		&i.MethodID,
+		&i.RefundsID,
 		&i.Source,
 		&i.CausedByStep,
 		&i.OccurredAt,
 		&i.CreatedAt,
+		&i.RecordedAt,
 	)
 	return i, err
 }
@@ -349,41 +309,19 @@ func (q *Queries) PaymentSettle(ctx context.Context, arg PaymentSettleParams) (i
 
 const paymentsOfInvoice = `-- name: PaymentsOfInvoice :many
 select practice_id, id, invoice_id, client_id, n, kind, amount, currency, status, gateway_intent, gateway_session, checkout_url, expires_at,
-    decline_code, method_id, source, caused_by_step, occurred_at, created_at
+    decline_code, method_id, refunds_id, source, caused_by_step, occurred_at, created_at, recorded_at
 from payments where practice_id = $1 and invoice_id = $2::uuid order by created_at, id
 `
 
-type PaymentsOfInvoiceRow struct {
-	PracticeID     policy.ID
-	ID             policy.ID
-	InvoiceID      *policy.ID
-	ClientID       policy.ID
-	N              int32
-	Kind           string
-	Amount         int64
-	Currency       string
-	Status         string
-	GatewayIntent  *string
-	GatewaySession *string
-	CheckoutUrl    string
-	ExpiresAt      *time.Time
-	DeclineCode    string
-	MethodID       *policy.ID
-	Source         string
-	CausedByStep   string
-	OccurredAt     *time.Time
-	CreatedAt      time.Time
-}
-
-func (q *Queries) PaymentsOfInvoice(ctx context.Context, practiceID policy.ID, invoiceID policy.ID) ([]PaymentsOfInvoiceRow, error) {
+func (q *Queries) PaymentsOfInvoice(ctx context.Context, practiceID policy.ID, invoiceID policy.ID) ([]Payment, error) {
 	rows, err := q.db.Query(ctx, paymentsOfInvoice, practiceID, invoiceID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []PaymentsOfInvoiceRow{}
+	items := []Payment{}
 	for rows.Next() {
-		var i PaymentsOfInvoiceRow
+		var i Payment
 		if err := rows.Scan(
 			&i.PracticeID,
 			&i.ID,
@@ -400,10 +338,12 @@ func (q *Queries) PaymentsOfInvoice(ctx context.Context, practiceID policy.ID, i
 			&i.ExpiresAt,
 			&i.DeclineCode,
 			&i.MethodID,
+			&i.RefundsID,
 			&i.Source,
 			&i.CausedByStep,
 			&i.OccurredAt,
 			&i.CreatedAt,
+			&i.RecordedAt,
 		); err != nil {
 			return nil, err
 		}

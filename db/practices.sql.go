@@ -320,6 +320,30 @@ func (q *Queries) PracticeNow(ctx context.Context, practiceID policy.ID) (Practi
 	return i, err
 }
 
+const practiceOfAccount = `-- name: PracticeOfAccount :one
+select coalesce(practice_of_account($1::text, $2::text), '00000000-0000-0000-0000-000000000000')::uuid as practice
+`
+
+// The zero id when there is none.
+func (q *Queries) PracticeOfAccount(ctx context.Context, gateway string, account string) (policy.ID, error) {
+	row := q.db.QueryRow(ctx, practiceOfAccount, gateway, account)
+	var practice policy.ID
+	err := row.Scan(&practice)
+	return practice, err
+}
+
+const practiceOfMessage = `-- name: PracticeOfMessage :one
+select coalesce(practice_of_message($1::uuid), '00000000-0000-0000-0000-000000000000')::uuid as practice
+`
+
+// The zero id when there is none.
+func (q *Queries) PracticeOfMessage(ctx context.Context, message policy.ID) (policy.ID, error) {
+	row := q.db.QueryRow(ctx, practiceOfMessage, message)
+	var practice policy.ID
+	err := row.Scan(&practice)
+	return practice, err
+}
+
 const practiceUpdate = `-- name: PracticeUpdate :execrows
 update practices set name = $1, mail = $2, phone = $3, postal_address = $4, version = version + 1
 where id = $5 and version = $6

@@ -40,6 +40,36 @@ func (q *Queries) ClosedDuring(ctx context.Context, arg ClosedDuringParams) (boo
 	return exists, err
 }
 
+const closureByID = `-- name: ClosureByID :one
+select id, resource_id, location_id, lower(during)::timestamptz as starts_at, upper(during)::timestamptz as ends_at, reason, lifted_at
+from closures where practice_id = $1 and id = $2
+`
+
+type ClosureByIDRow struct {
+	ID         policy.ID
+	ResourceID *policy.ID
+	LocationID *policy.ID
+	StartsAt   time.Time
+	EndsAt     time.Time
+	Reason     string
+	LiftedAt   *time.Time
+}
+
+func (q *Queries) ClosureByID(ctx context.Context, practiceID policy.ID, iD policy.ID) (ClosureByIDRow, error) {
+	row := q.db.QueryRow(ctx, closureByID, practiceID, iD)
+	var i ClosureByIDRow
+	err := row.Scan(
+		&i.ID,
+		&i.ResourceID,
+		&i.LocationID,
+		&i.StartsAt,
+		&i.EndsAt,
+		&i.Reason,
+		&i.LiftedAt,
+	)
+	return i, err
+}
+
 const closureInsert = `-- name: ClosureInsert :exec
 insert into closures (practice_id, id, resource_id, location_id, during, reason)
 values ($1, $2, $3, $4, tstzrange($5::timestamptz, $6::timestamptz), $7)
@@ -80,6 +110,51 @@ func (q *Queries) ClosureLift(ctx context.Context, practiceID policy.ID, iD poli
 	return result.RowsAffected(), nil
 }
 
+const closureList = `-- name: ClosureList :many
+select id, resource_id, location_id, lower(during)::timestamptz as starts_at, upper(during)::timestamptz as ends_at, reason, lifted_at
+from closures where practice_id = $1 and lifted_at is null and upper(during) > $2::timestamptz
+order by lower(during), id
+`
+
+type ClosureListRow struct {
+	ID         policy.ID
+	ResourceID *policy.ID
+	LocationID *policy.ID
+	StartsAt   time.Time
+	EndsAt     time.Time
+	Reason     string
+	LiftedAt   *time.Time
+}
+
+// Closures still to come or under way.
+func (q *Queries) ClosureList(ctx context.Context, practiceID policy.ID, fromAt time.Time) ([]ClosureListRow, error) {
+	rows, err := q.db.Query(ctx, closureList, practiceID, fromAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ClosureListRow{}
+	for rows.Next() {
+		var i ClosureListRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.ResourceID,
+			&i.LocationID,
+			&i.StartsAt,
+			&i.EndsAt,
+			&i.Reason,
+			&i.LiftedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const priceInsert = `-- name: PriceInsert :exec
 insert into service_prices (practice_id, service_id, from_on, amount, currency)
 values ($1, $2, $3, $4, $5)
@@ -102,6 +177,45 @@ func (q *Queries) PriceInsert(ctx context.Context, arg PriceInsertParams) error 
 		arg.Currency,
 	)
 	return err
+}
+
+const priceList = `-- name: PriceList :many
+select distinct on (from_on) from_on, amount, currency, recorded_at from service_prices
+where practice_id = $1 and service_id = $2
+order by from_on, recorded_at desc
+`
+
+type PriceListRow struct {
+	FromOn     policy.LocalDate
+	Amount     int64
+	Currency   string
+	RecordedAt time.Time
+}
+
+// Of the rows for the same day the latest recorded counts.
+func (q *Queries) PriceList(ctx context.Context, practiceID policy.ID, serviceID policy.ID) ([]PriceListRow, error) {
+	rows, err := q.db.Query(ctx, priceList, practiceID, serviceID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PriceListRow{}
+	for rows.Next() {
+		var i PriceListRow
+		if err := rows.Scan(
+			&i.FromOn,
+			&i.Amount,
+			&i.Currency,
+			&i.RecordedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const priceOn = `-- name: PriceOn :one
@@ -128,6 +242,25 @@ func (q *Queries) PriceOn(ctx context.Context, arg PriceOnParams) (PriceOnRow, e
 	var i PriceOnRow
 	err := row.Scan(&i.Amount, &i.Currency)
 	return i, err
+}
+
+const resourceArchive = `-- name: ResourceArchive :execrows
+update resources set archived_at = now(), version = version + 1
+where practice_id = $1 and id = $2 and version = $3 and archived_at is null
+`
+
+type ResourceArchiveParams struct {
+	PracticeID policy.ID
+	ID         policy.ID
+	Version    int32
+}
+
+func (q *Queries) ResourceArchive(ctx context.Context, arg ResourceArchiveParams) (int64, error) {
+	result, err := q.db.Exec(ctx, resourceArchive, arg.PracticeID, arg.ID, arg.Version)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const resourceByID = `-- name: ResourceByID :one
@@ -217,6 +350,54 @@ func (q *Queries) ResourceList(ctx context.Context, practiceID policy.ID) ([]Res
 	return items, nil
 }
 
+const resourceUpdate = `-- name: ResourceUpdate :execrows
+update resources set name = $1, seats = $2, staff_id = $3, version = version + 1
+where practice_id = $4 and id = $5 and version = $6 and archived_at is null
+`
+
+type ResourceUpdateParams struct {
+	Name       string
+	Seats      int32
+	StaffID    *policy.ID
+	PracticeID policy.ID
+	ID         policy.ID
+	Version    int32
+}
+
+func (q *Queries) ResourceUpdate(ctx context.Context, arg ResourceUpdateParams) (int64, error) {
+	result, err := q.db.Exec(ctx, resourceUpdate,
+		arg.Name,
+		arg.Seats,
+		arg.StaffID,
+		arg.PracticeID,
+		arg.ID,
+		arg.Version,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const serviceArchive = `-- name: ServiceArchive :execrows
+update services set archived_at = now(), version = version + 1
+where practice_id = $1 and id = $2 and version = $3 and archived_at is null
+`
+
+type ServiceArchiveParams struct {
+	PracticeID policy.ID
+	ID         policy.ID
+	Version    int32
+}
+
+func (q *Queries) ServiceArchive(ctx context.Context, arg ServiceArchiveParams) (int64, error) {
+	result, err := q.db.Exec(ctx, serviceArchive, arg.PracticeID, arg.ID, arg.Version)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const serviceByID = `-- name: ServiceByID :one
 select practice_id, id, name, duration_minutes, buffer_before_minutes, buffer_after_minutes, location_kind, url_template,
     needs_room, code, tax_bp, recall_every, recall_service_id, online, version, archived_at, created_at
@@ -267,6 +448,15 @@ func (q *Queries) ServiceFormInsert(ctx context.Context, arg ServiceFormInsertPa
 		arg.FormKey,
 		arg.Position,
 	)
+	return err
+}
+
+const serviceFormsClear = `-- name: ServiceFormsClear :exec
+delete from service_forms where practice_id = $1 and service_id = $2
+`
+
+func (q *Queries) ServiceFormsClear(ctx context.Context, practiceID policy.ID, serviceID policy.ID) error {
+	_, err := q.db.Exec(ctx, serviceFormsClear, practiceID, serviceID)
 	return err
 }
 
@@ -424,6 +614,15 @@ func (q *Queries) ServiceResources(ctx context.Context, arg ServiceResourcesPara
 	return items, nil
 }
 
+const serviceResourcesClear = `-- name: ServiceResourcesClear :exec
+delete from service_resources where practice_id = $1 and service_id = $2
+`
+
+func (q *Queries) ServiceResourcesClear(ctx context.Context, practiceID policy.ID, serviceID policy.ID) error {
+	_, err := q.db.Exec(ctx, serviceResourcesClear, practiceID, serviceID)
+	return err
+}
+
 const serviceSetRecall = `-- name: ServiceSetRecall :exec
 update services set recall_every = $1, recall_service_id = $2, version = version + 1
 where practice_id = $3 and id = $4
@@ -444,6 +643,118 @@ func (q *Queries) ServiceSetRecall(ctx context.Context, arg ServiceSetRecallPara
 		arg.ID,
 	)
 	return err
+}
+
+const serviceUpdate = `-- name: ServiceUpdate :execrows
+update services set name = $1, duration_minutes = $2, buffer_before_minutes = $3,
+    buffer_after_minutes = $4, location_kind = $5, url_template = $6, needs_room = $7,
+    code = $8, tax_bp = $9, recall_every = $10, recall_service_id = $11, online = $12,
+    version = version + 1
+where practice_id = $13 and id = $14 and version = $15 and archived_at is null
+`
+
+type ServiceUpdateParams struct {
+	Name                string
+	DurationMinutes     int32
+	BufferBeforeMinutes int32
+	BufferAfterMinutes  int32
+	LocationKind        string
+	UrlTemplate         string
+	NeedsRoom           bool
+	Code                string
+	TaxBp               int32
+	RecallEvery         string
+	RecallServiceID     *policy.ID
+	Online              bool
+	PracticeID          policy.ID
+	ID                  policy.ID
+	Version             int32
+}
+
+func (q *Queries) ServiceUpdate(ctx context.Context, arg ServiceUpdateParams) (int64, error) {
+	result, err := q.db.Exec(ctx, serviceUpdate,
+		arg.Name,
+		arg.DurationMinutes,
+		arg.BufferBeforeMinutes,
+		arg.BufferAfterMinutes,
+		arg.LocationKind,
+		arg.UrlTemplate,
+		arg.NeedsRoom,
+		arg.Code,
+		arg.TaxBp,
+		arg.RecallEvery,
+		arg.RecallServiceID,
+		arg.Online,
+		arg.PracticeID,
+		arg.ID,
+		arg.Version,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const shiftByID = `-- name: ShiftByID :one
+select practice_id, id, resource_id, location_id, weekday, start_minute, end_minute, from_on, until_on, recorded_at
+from shifts where practice_id = $1 and id = $2
+`
+
+func (q *Queries) ShiftByID(ctx context.Context, practiceID policy.ID, iD policy.ID) (Shift, error) {
+	row := q.db.QueryRow(ctx, shiftByID, practiceID, iD)
+	var i Shift
+	err := row.Scan(
+		&i.PracticeID,
+		&i.ID,
+		&i.ResourceID,
+		&i.LocationID,
+		&i.Weekday,
+		&i.StartMinute,
+		&i.EndMinute,
+		&i.FromOn,
+		&i.UntilOn,
+		&i.RecordedAt,
+	)
+	return i, err
+}
+
+const shiftCut = `-- name: ShiftCut :execrows
+update shifts set until_on = $1::date
+where practice_id = $2 and id = $3 and (until_on is null or until_on > $1::date) and from_on < $1::date
+`
+
+type ShiftCutParams struct {
+	UntilOn    policy.LocalDate
+	PracticeID policy.ID
+	ID         policy.ID
+}
+
+// Ends a row on a day; a shift that had ended earlier stays as it was.
+func (q *Queries) ShiftCut(ctx context.Context, arg ShiftCutParams) (int64, error) {
+	result, err := q.db.Exec(ctx, shiftCut, arg.UntilOn, arg.PracticeID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const shiftDrop = `-- name: ShiftDrop :execrows
+delete from shifts where practice_id = $1 and id = $2 and from_on >= $3::date
+`
+
+type ShiftDropParams struct {
+	PracticeID policy.ID
+	ID         policy.ID
+	Day        policy.LocalDate
+}
+
+// A row that had not begun never counted.
+func (q *Queries) ShiftDrop(ctx context.Context, arg ShiftDropParams) (int64, error) {
+	result, err := q.db.Exec(ctx, shiftDrop, arg.PracticeID, arg.ID, arg.Day)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const shiftEnd = `-- name: ShiftEnd :execrows
@@ -578,6 +889,81 @@ func (q *Queries) ShiftsAround(ctx context.Context, arg ShiftsAroundParams) ([]S
 			&i.EndMinute,
 			&i.FromOn,
 			&i.UntilOn,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const visitsAhead = `-- name: VisitsAhead :many
+select id, client_id, service_id, provider_id, location_id, room_id, starts_at, ends_at, zone, status
+from appointments
+where practice_id = $1 and status in ('requested', 'booked', 'confirmed', 'arrived', 'roomed', 'with_provider')
+    and ends_at > $2::timestamptz and starts_at < coalesce($3::timestamptz, 'infinity')
+    and ($4::uuid is null or service_id = $4)
+    and ($5::uuid is null or location_id = $5)
+    and ($6::uuid is null or provider_id = $6 or room_id = $6)
+order by starts_at, id
+limit $7
+`
+
+type VisitsAheadParams struct {
+	PracticeID policy.ID
+	FromAt     time.Time
+	UntilAt    *time.Time
+	ServiceID  *policy.ID
+	LocationID *policy.ID
+	ResourceID *policy.ID
+	PageSize   int32
+}
+
+type VisitsAheadRow struct {
+	ID         policy.ID
+	ClientID   policy.ID
+	ServiceID  policy.ID
+	ProviderID policy.ID
+	LocationID policy.ID
+	RoomID     *policy.ID
+	StartsAt   time.Time
+	EndsAt     time.Time
+	Zone       string
+	Status     string
+}
+
+// Live visits that a change of the calendar may strand, earliest first.
+func (q *Queries) VisitsAhead(ctx context.Context, arg VisitsAheadParams) ([]VisitsAheadRow, error) {
+	rows, err := q.db.Query(ctx, visitsAhead,
+		arg.PracticeID,
+		arg.FromAt,
+		arg.UntilAt,
+		arg.ServiceID,
+		arg.LocationID,
+		arg.ResourceID,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []VisitsAheadRow{}
+	for rows.Next() {
+		var i VisitsAheadRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.ServiceID,
+			&i.ProviderID,
+			&i.LocationID,
+			&i.RoomID,
+			&i.StartsAt,
+			&i.EndsAt,
+			&i.Zone,
+			&i.Status,
 		); err != nil {
 			return nil, err
 		}

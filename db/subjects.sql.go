@@ -87,6 +87,26 @@ func (q *Queries) ChannelResume(ctx context.Context, practiceID policy.ID, chann
 	return result.RowsAffected(), nil
 }
 
+const effectByReference = `-- name: EffectByReference :one
+select subject_kind, subject_id, key from effects
+where practice_id = $1 and object_id = $2::uuid
+order by first_claimed_at desc
+limit 1
+`
+
+type EffectByReferenceRow struct {
+	SubjectKind string
+	SubjectID   policy.ID
+	Key         string
+}
+
+func (q *Queries) EffectByReference(ctx context.Context, practiceID policy.ID, objectID policy.ID) (EffectByReferenceRow, error) {
+	row := q.db.QueryRow(ctx, effectByReference, practiceID, objectID)
+	var i EffectByReferenceRow
+	err := row.Scan(&i.SubjectKind, &i.SubjectID, &i.Key)
+	return i, err
+}
+
 const effectDone = `-- name: EffectDone :execrows
 insert into effects (practice_id, subject_kind, subject_id, key, kind, state, final, client_id, rule, claimed_for, settled_at)
 values ($1, $2, $3, $4, $5, 'accepted', true, $6, $7, $8, $8)
@@ -654,6 +674,30 @@ func (q *Queries) SubjectReopen(ctx context.Context, arg SubjectReopenParams) er
 	return err
 }
 
+const subjectStepSettled = `-- name: SubjectStepSettled :exec
+update subjects set due_keys = array_remove(due_keys, $1::text),
+    due_since = case when cardinality(array_remove(due_keys, $1::text)) = 0 then null else due_since end
+where practice_id = $2 and kind = $3 and id = $4
+`
+
+type SubjectStepSettledParams struct {
+	Key        string
+	PracticeID policy.ID
+	Kind       string
+	ID         policy.ID
+}
+
+// A step that a plan called due is settled: what is left of that plan is not overdue because of it.
+func (q *Queries) SubjectStepSettled(ctx context.Context, arg SubjectStepSettledParams) error {
+	_, err := q.db.Exec(ctx, subjectStepSettled,
+		arg.Key,
+		arg.PracticeID,
+		arg.Kind,
+		arg.ID,
+	)
+	return err
+}
+
 const subjectsHeldByChannel = `-- name: SubjectsHeldByChannel :many
 select kind, id from subjects where practice_id = $1 and status = 'open' order by kind, id
 `
@@ -673,6 +717,37 @@ func (q *Queries) SubjectsHeldByChannel(ctx context.Context, practiceID policy.I
 	items := []SubjectsHeldByChannelRow{}
 	for rows.Next() {
 		var i SubjectsHeldByChannelRow
+		if err := rows.Scan(&i.Kind, &i.ID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const subjectsOpenOf = `-- name: SubjectsOpenOf :many
+select kind, id from subjects
+where practice_id = $1 and client_id = any($2::uuid[]) and status = 'open'
+order by kind, id
+`
+
+type SubjectsOpenOfRow struct {
+	Kind string
+	ID   policy.ID
+}
+
+func (q *Queries) SubjectsOpenOf(ctx context.Context, practiceID policy.ID, clientIds []policy.ID) ([]SubjectsOpenOfRow, error) {
+	rows, err := q.db.Query(ctx, subjectsOpenOf, practiceID, clientIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []SubjectsOpenOfRow{}
+	for rows.Next() {
+		var i SubjectsOpenOfRow
 		if err := rows.Scan(&i.Kind, &i.ID); err != nil {
 			return nil, err
 		}

@@ -23,13 +23,6 @@ where practice_id = @practice_id and caused_by_kind = 'recall' and caused_by_id 
     and status in ('requested', 'booked', 'confirmed', 'arrived', 'roomed', 'with_provider')
 order by booked_at desc, id desc;
 
--- name: MessageLastOf :one
--- The newest message of a subject that carried a link, for sending it once more.
-select effect_key from messages
-where practice_id = @practice_id and subject_kind = @subject_kind and subject_id = @subject_id and client_id = @client_id
-order by occurred_at desc, id desc
-limit 1;
-
 -- name: PracticeOfLink :one
 -- The nil id when no link has this hash, so that whoever asks does the same work either way.
 select coalesce(practice_of_link(@hash::bytea), '00000000-0000-0000-0000-000000000000')::uuid as practice_id;

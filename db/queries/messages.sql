@@ -56,3 +56,6 @@ select p.name as practice_name, p.mail as practice_mail, p.phone as practice_pho
 from practices p
 join clients c on c.practice_id = p.id
 where p.id = @practice_id and c.id = @client_id;
+
+-- name: MessageSetSegments :exec
+update messages set segments = @segments where practice_id = @practice_id and id = @id;

@@ -7,12 +7,12 @@ select (coalesce(max(n), 0) + 1)::int from payments where practice_id = @practic
 
 -- name: PaymentByID :one
 select practice_id, id, invoice_id, client_id, n, kind, amount, currency, status, gateway_intent, gateway_session, checkout_url, expires_at,
-    decline_code, method_id, source, caused_by_step, occurred_at, created_at
+    decline_code, method_id, refunds_id, source, caused_by_step, occurred_at, created_at, recorded_at
 from payments where practice_id = @practice_id and id = @id;
 
 -- name: PaymentByGateway :one
 select practice_id, id, invoice_id, client_id, n, kind, amount, currency, status, gateway_intent, gateway_session, checkout_url, expires_at,
-    decline_code, method_id, source, caused_by_step, occurred_at, created_at
+    decline_code, method_id, refunds_id, source, caused_by_step, occurred_at, created_at, recorded_at
 from payments where practice_id = @practice_id and (gateway_intent = @gateway_id::text or gateway_session = @gateway_id::text);
 
 -- name: PaymentOpenCheckout :one
@@ -25,7 +25,7 @@ limit 1;
 
 -- name: PaymentsOfInvoice :many
 select practice_id, id, invoice_id, client_id, n, kind, amount, currency, status, gateway_intent, gateway_session, checkout_url, expires_at,
-    decline_code, method_id, source, caused_by_step, occurred_at, created_at
+    decline_code, method_id, refunds_id, source, caused_by_step, occurred_at, created_at, recorded_at
 from payments where practice_id = @practice_id and invoice_id = @invoice_id::uuid order by created_at, id;
 
 -- name: PaymentAttach :exec

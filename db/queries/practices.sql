@@ -128,3 +128,11 @@ where practice_id = @practice_id and id = @id and version = @version;
 
 -- name: VocabularyDelete :execrows
 delete from vocabulary where practice_id = @practice_id and term = @term;
+
+-- name: PracticeOfMessage :one
+-- The zero id when there is none.
+select coalesce(practice_of_message(@message::uuid), '00000000-0000-0000-0000-000000000000')::uuid as practice;
+
+-- name: PracticeOfAccount :one
+-- The zero id when there is none.
+select coalesce(practice_of_account(@gateway::text, @account::text), '00000000-0000-0000-0000-000000000000')::uuid as practice;

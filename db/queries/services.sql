@@ -89,3 +89,69 @@ select exists (
     select from closures
     where practice_id = @practice_id and lifted_at is null and (resource_id = @resource_id or location_id = @location_id)
         and during && tstzrange(@starts_at::timestamptz, @ends_at::timestamptz));
+
+-- name: ServiceUpdate :execrows
+update services set name = @name, duration_minutes = @duration_minutes, buffer_before_minutes = @buffer_before_minutes,
+    buffer_after_minutes = @buffer_after_minutes, location_kind = @location_kind, url_template = @url_template, needs_room = @needs_room,
+    code = @code, tax_bp = @tax_bp, recall_every = @recall_every, recall_service_id = @recall_service_id, online = @online,
+    version = version + 1
+where practice_id = @practice_id and id = @id and version = @version and archived_at is null;
+
+-- name: ServiceArchive :execrows
+update services set archived_at = now(), version = version + 1
+where practice_id = @practice_id and id = @id and version = @version and archived_at is null;
+
+-- name: ServiceResourcesClear :exec
+delete from service_resources where practice_id = @practice_id and service_id = @service_id;
+
+-- name: ServiceFormsClear :exec
+delete from service_forms where practice_id = @practice_id and service_id = @service_id;
+
+-- name: PriceList :many
+-- Of the rows for the same day the latest recorded counts.
+select distinct on (from_on) from_on, amount, currency, recorded_at from service_prices
+where practice_id = @practice_id and service_id = @service_id
+order by from_on, recorded_at desc;
+
+-- name: ResourceUpdate :execrows
+update resources set name = @name, seats = @seats, staff_id = @staff_id, version = version + 1
+where practice_id = @practice_id and id = @id and version = @version and archived_at is null;
+
+-- name: ResourceArchive :execrows
+update resources set archived_at = now(), version = version + 1
+where practice_id = @practice_id and id = @id and version = @version and archived_at is null;
+
+-- name: ShiftByID :one
+select practice_id, id, resource_id, location_id, weekday, start_minute, end_minute, from_on, until_on, recorded_at
+from shifts where practice_id = @practice_id and id = @id;
+
+-- name: ShiftCut :execrows
+-- Ends a row on a day; a shift that had ended earlier stays as it was.
+update shifts set until_on = @until_on::date
+where practice_id = @practice_id and id = @id and (until_on is null or until_on > @until_on::date) and from_on < @until_on::date;
+
+-- name: ShiftDrop :execrows
+-- A row that had not begun never counted.
+delete from shifts where practice_id = @practice_id and id = @id and from_on >= @day::date;
+
+-- name: ClosureByID :one
+select id, resource_id, location_id, lower(during)::timestamptz as starts_at, upper(during)::timestamptz as ends_at, reason, lifted_at
+from closures where practice_id = @practice_id and id = @id;
+
+-- name: ClosureList :many
+-- Closures still to come or under way.
+select id, resource_id, location_id, lower(during)::timestamptz as starts_at, upper(during)::timestamptz as ends_at, reason, lifted_at
+from closures where practice_id = @practice_id and lifted_at is null and upper(during) > @from_at::timestamptz
+order by lower(during), id;
+
+-- name: VisitsAhead :many
+-- Live visits that a change of the calendar may strand, earliest first.
+select id, client_id, service_id, provider_id, location_id, room_id, starts_at, ends_at, zone, status
+from appointments
+where practice_id = @practice_id and status in ('requested', 'booked', 'confirmed', 'arrived', 'roomed', 'with_provider')
+    and ends_at > @from_at::timestamptz and starts_at < coalesce(sqlc.narg('until_at')::timestamptz, 'infinity')
+    and (sqlc.narg('service_id')::uuid is null or service_id = sqlc.narg('service_id'))
+    and (sqlc.narg('location_id')::uuid is null or location_id = sqlc.narg('location_id'))
+    and (sqlc.narg('resource_id')::uuid is null or provider_id = sqlc.narg('resource_id') or room_id = sqlc.narg('resource_id'))
+order by starts_at, id
+limit @page_size;

@@ -79,7 +79,11 @@ func (d *Desk) UpdateStaff(ctx context.Context, by policy.Principal, in StaffPat
 		if err != nil {
 			return notFound(err, "staff")
 		}
-		update, err := in.apply(by, before)
+		clk, err := readClock(ctx, tx.Queries, tx.Practice)
+		if err != nil {
+			return err
+		}
+		update, err := in.apply(by, before, clk.real) // people come and go on the real calendar, never on a test clock
 		if err != nil {
 			return err
 		}
@@ -107,7 +111,7 @@ func (d *Desk) UpdateStaff(ctx context.Context, by policy.Principal, in StaffPat
 	return out, err
 }
 
-func (in StaffPatch) apply(by policy.Principal, before db.Staff) (db.StaffUpdateParams, error) {
+func (in StaffPatch) apply(by policy.Principal, before db.Staff, now time.Time) (db.StaffUpdateParams, error) {
 	p := db.StaffUpdateParams{
 		PracticeID: before.PracticeID, ID: before.ID, Version: in.Version, Name: before.Name, Mail: before.Mail, Role: before.Role, ArchivedAt: before.ArchivedAt,
 	}
@@ -134,7 +138,6 @@ func (in StaffPatch) apply(by policy.Principal, before db.Staff) (db.StaffUpdate
 		}
 		p.ArchivedAt = nil
 		if *in.Archived {
-			now := time.Now().UTC() // people come and go on the real calendar, never on a test clock
 			p.ArchivedAt = &now
 		}
 	}
@@ -164,14 +167,18 @@ func (d *Desk) CreateKey(ctx context.Context, by policy.Principal, in KeyInput) 
 	if err := firstOf(knownRole(in.Role), mayGrant(by, in.Role)); err != nil {
 		return CreatedKey{}, err
 	}
-	if in.ExpiresAt != nil && !in.ExpiresAt.After(time.Now()) {
-		return CreatedKey{}, policy.InvalidField("/expires_at", "in_the_past", "A key must expire in the future.")
-	}
 	var out CreatedKey
 	err = d.command(ctx, by, func(tx *db.Tx) error {
 		practice, err := tx.PracticeByID(ctx, tx.Practice)
 		if err != nil {
 			return notFound(err, "practice")
+		}
+		clk, err := readClock(ctx, tx.Queries, tx.Practice)
+		if err != nil {
+			return err
+		}
+		if in.ExpiresAt != nil && !in.ExpiresAt.After(clk.real) {
+			return policy.InvalidField("/expires_at", "in_the_past", "A key must expire in the future.")
 		}
 		if in.Staff != nil {
 			person, err := tx.StaffByID(ctx, tx.Practice, *in.Staff)

@@ -245,9 +245,7 @@ func (e *Error) names(pointer string) bool {
 
 // clean gives one answer as it is stored; nil for one that says nothing.
 func (f FormField) clean(value any) (any, *Error) {
-	wrong := NewError(Invalid, "wrong_type", map[FieldKind]string{
-		FieldText: "Write a text.", FieldDate: "Write a date as YYYY-MM-DD.", FieldTick: "Tick it or leave it.", FieldChoice: "Choose one of the options.",
-	}[f.Kind])
+	wrong := NewError(Invalid, "wrong_type", "This is no answer to such a question: a text or option is a string, several options are a list, a date is YYYY-MM-DD, a tick is true or false.")
 	if value == nil {
 		return nil, nil
 	}

@@ -122,3 +122,13 @@ func (o Outlook) Plan(g Ground) Plan {
 	}
 	return p
 }
+
+// Final tells a reason that stays once the step's time has come. The others may still turn: a pause is resumed, a channel
+// works again, a payment under way fails.
+func (r DropReason) Final() bool {
+	switch r {
+	case DropPaused, DropOff, DropSent, DropUnknown, DropFailed, DropRefused:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,7 @@
+package desk
+
+// States of a cadence's version.
+const (
+	CadenceDraft     = "draft"
+	CadencePublished = "published"
+)

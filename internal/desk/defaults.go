@@ -1,0 +1,88 @@
+package desk
+
+import (
+	"encoding/json"
+
+	"github.com/kept-practice/kept/db"
+	"github.com/kept-practice/kept/internal/policy"
+)
+
+// Keys of the forms that every practice starts with.
+const (
+	FormIntake  = "intake"
+	FormConsent = "consent"
+)
+
+// defaultForms: fields are {key, label, type, required, choices, when}; type is text, choice, date or tick, and when shows a
+// field only while another one has a value.
+var defaultForms = []db.FormInsertParams{
+	{
+		FormKey: FormIntake, N: 1, Title: "About you", ValidMonths: months(12), Fields: json.RawMessage(`[
+			{"key": "reason", "label": "What brings you to us?", "type": "text", "required": true},
+			{"key": "seen_before", "label": "Have you seen anybody about this before?", "type": "choice", "required": true, "choices": ["yes", "no"]},
+			{"key": "seen_by", "label": "Whom, and when?", "type": "text", "required": true, "when": {"field": "seen_before", "is": "yes"}},
+			{"key": "birthday", "label": "Your date of birth", "type": "date", "required": false},
+			{"key": "needs", "label": "Is there anything we should prepare, such as step-free access or an interpreter?", "type": "text", "required": false},
+			{"key": "emergency_name", "label": "Whom may we call in an emergency?", "type": "text", "required": false},
+			{"key": "emergency_phone", "label": "Their phone number", "type": "text", "required": false}
+		]`),
+	},
+	{
+		FormKey: FormConsent, N: 1, Title: "Your consent", NeedsSignature: true, ValidMonths: months(12),
+		Document: "I agree that the practice keeps the details that I give in order to look after me, to plan my visits and to write my invoices.\n" +
+			"I agree to be reminded of my visits. I can stop messages at any time by the link in each mail or by answering a text with STOP.\n" +
+			"I was told what a visit costs and until when it can be moved or cancelled.",
+		Fields: json.RawMessage(`[
+			{"key": "agree", "label": "I have read this and agree", "type": "tick", "required": true}
+		]`),
+	},
+}
+
+func months(n int32) *int32 { return &n }
+
+// defaultTemplates are in English. Subjects and texts are neutral: they tell others nothing about what a visit is for.
+var defaultTemplates = []policy.MessageTemplate{
+	mail(policy.MessageConfirmation, "Your appointment at {{practice_name}}",
+		"Hello {{given_name}},\n\nyour appointment at {{practice_name}} is booked.\n\nWhen: {{when}}\nWhere: {{where}}\nWith: {{provider}}\n\n"+
+			"Please fill in your papers before you come: {{intake_url}}\n\n"+
+			"Confirm that you will come: {{confirm_url}}\nChoose another time: {{move_url}}\nCancel: {{cancel_url}}"+signature),
+	sms(policy.MessageConfirmation, "{{practice_name}}: booked for {{when}}.\nPapers: {{intake_url}}\nConfirm: {{confirm_url}}\nChange: {{move_url}}\nSTOP to opt out"),
+	mail(policy.MessageMoved, "Your appointment at {{practice_name}} has a new time",
+		"Hello {{given_name}},\n\nyour appointment at {{practice_name}} has a new time.\n\nWhen: {{when}}\nWhere: {{where}}\nWith: {{provider}}\n\n"+
+			"Please fill in your papers before you come: {{intake_url}}\n\n"+
+			"Confirm that you will come: {{confirm_url}}\nChoose another time: {{move_url}}\nCancel: {{cancel_url}}"+signature),
+	sms(policy.MessageMoved, "{{practice_name}}: new time {{when}}.\nPapers: {{intake_url}}\nConfirm: {{confirm_url}}\nChange: {{move_url}}\nSTOP to opt out"),
+	mail(policy.MessageReminder, "Reminder of your appointment at {{practice_name}}",
+		"Hello {{given_name}},\n\nthis is a reminder of your appointment at {{practice_name}}.\n\nWhen: {{when}}\nWhere: {{where}}\nWith: {{provider}}\n\n"+
+			"Please fill in your papers before you come: {{intake_url}}\nCheck in when you arrive: {{check_in_url}}\n\n"+
+			"Confirm that you will come: {{confirm_url}}\nChoose another time: {{move_url}}\nCancel: {{cancel_url}}"+signature),
+	sms(policy.MessageReminder, "{{practice_name}}: see you {{when}}.\nPapers: {{intake_url}}\nCheck in: {{check_in_url}}\nConfirm: {{confirm_url}}\nChange: {{move_url}}\nSTOP to opt out"),
+	mail(policy.MessageCancellation, "Your appointment at {{practice_name}} is cancelled",
+		"Hello {{given_name}},\n\nyour appointment at {{practice_name}} on {{when}} is cancelled.\n\nBook another time: {{book_url}}"+signature),
+	sms(policy.MessageCancellation, "{{practice_name}}: your appointment on {{when}} is off.\nBook again: {{book_url}}\nSTOP to opt out"),
+	mail(policy.MessageInvoice, "Your invoice from {{practice_name}}",
+		"Hello {{given_name}},\n\nthank you for your visit to {{practice_name}}. Amount due: {{amount}}.\nInvoice number: {{number}}\n\nPay online: {{pay_url}}"+signature),
+	sms(policy.MessageInvoice, "{{practice_name}}: your invoice, {{amount}}.\nPay: {{pay_url}}\nSTOP to opt out"),
+	mail(policy.MessageReceipt, "Your receipt from {{practice_name}}",
+		"Hello {{given_name}},\n\n{{practice_name}} has received your payment of {{amount}}. Thank you.\nInvoice number: {{number}}"+signature),
+	sms(policy.MessageReceipt, "{{practice_name}}: we have received {{amount}}. Thank you.\nSTOP to opt out"),
+	mail(policy.MessageDunning, "An open invoice from {{practice_name}}",
+		"Hello {{given_name}},\n\nan invoice from {{practice_name}} is still open. Amount due: {{amount}}.\nInvoice number: {{number}}\n\n"+
+			"Pay online: {{pay_url}}\n\nIf you have paid meanwhile, please forget this mail."+signature),
+	sms(policy.MessageDunning, "{{practice_name}}: an invoice is still open, {{amount}}.\nPay: {{pay_url}}\nSTOP to opt out"),
+	mail(policy.MessageRecall, "Time for your next appointment at {{practice_name}}",
+		"Hello {{given_name}},\n\nit is time for your next appointment at {{practice_name}}.\n\nChoose a time: {{book_url}}"+signature+
+			"\n\nNo more invitations: {{unsubscribe_url}}"),
+	sms(policy.MessageRecall, "{{practice_name}}: it is time for your next appointment.\nChoose a time: {{book_url}}\nSTOP to opt out"),
+}
+
+// signature closes a mail. Lines without a value are left out.
+const signature = "\n\n{{practice_name}}\n{{practice_phone}}\n{{postal_address}}"
+
+func mail(kind, subject, body string) policy.MessageTemplate {
+	return policy.MessageTemplate{Kind: kind, Channel: policy.ChannelMail, Subject: subject, Body: body}
+}
+
+func sms(kind, body string) policy.MessageTemplate {
+	return policy.MessageTemplate{Kind: kind, Channel: policy.ChannelSMS, Body: body}
+}
