@@ -29,10 +29,22 @@ func (a *Activities) SendMail(ctx context.Context, s policy.Subject, step policy
 
 // SendSMS sends one message as a text, under the same rules.
 func (a *Activities) SendSMS(ctx context.Context, s policy.Subject, step policy.Step) (again bool, err error) {
-	var letter desk.Letter
-	return a.run(ctx, s, step, a.sending(&letter, func(ctx context.Context) gateway.Outcome {
-		return a.sms.Send(ctx, sms.Message{To: letter.Address, From: letter.Sender, Body: letter.Text, Ref: letter.Message.String()})
+	var (
+		letter desk.Letter
+		out    gateway.Outcome
+	)
+	again, err = a.run(ctx, s, step, a.sending(&letter, func(ctx context.Context) gateway.Outcome {
+		out = a.sms.Send(ctx, sms.Message{To: letter.Address, From: letter.Sender, Body: letter.Text, Ref: letter.Message.String()})
+		return out
 	}))
+	if err != nil || out.Code != sms.CodeOptedOut {
+		return again, err
+	}
+	// The carrier knows of a STOP that has not reached us: believe it.
+	_, err = a.desk.OptOut(ctx, policy.Principal{Kind: policy.ByGateway, Practice: s.Practice}, desk.OptOutInput{
+		Channel: policy.ChannelSMS, Address: letter.Address, Purpose: "all", Source: "carrier",
+	})
+	return again, err
 }
 
 // sending writes and renders the letter in the claiming transaction, so that what goes out is what the facts said then.
@@ -45,7 +57,8 @@ func (a *Activities) sending(letter *desk.Letter, send func(context.Context) gat
 				return fmt.Errorf("write the message: %w", err)
 			}
 			if c.step.Channel == policy.ChannelSMS {
-				if err := a.desk.CountSegments(ctx, tx, letter.Message, sms.Segments(letter.Text)); err != nil {
+				segments, _ := sms.Segments(letter.Text)
+				if err := a.desk.CountSegments(ctx, tx, letter.Message, segments); err != nil {
 					return err
 				}
 			}
@@ -59,10 +72,7 @@ func (a *Activities) sending(letter *desk.Letter, send func(context.Context) gat
 			_, err := tx.MessageSettle(ctx, db.MessageSettleParams{
 				PracticeID: tx.Practice, ID: *c.object, Status: status, GatewayID: orNil(out.Reference),
 			})
-			if err != nil || out.Code != sms.CodeOptedOut {
-				return nil, err
-			}
-			return a.desk.OptOutOf(ctx, tx, policy.Principal{Kind: policy.ByGateway, Practice: tx.Practice}, policy.ChannelSMS, letter.Address, "the carrier says STOP")
+			return nil, err
 		},
 	}
 }

@@ -57,6 +57,27 @@ func (q *Queries) ClientByID(ctx context.Context, practiceID policy.ID, iD polic
 	return i, err
 }
 
+const clientErase = `-- name: ClientErase :execrows
+update clients set given_name = 'Erased', family_name = 'client', birthday_on = null, zone = null, status = 'erased', source = '',
+    version = version + 1
+where practice_id = $1 and id = $2 and version = $3 and status <> 'erased'
+`
+
+type ClientEraseParams struct {
+	PracticeID policy.ID
+	ID         policy.ID
+	Version    int32
+}
+
+// Keeps the row, since books and journal refer to it, and nothing that says who it was.
+func (q *Queries) ClientErase(ctx context.Context, arg ClientEraseParams) (int64, error) {
+	result, err := q.db.Exec(ctx, clientErase, arg.PracticeID, arg.ID, arg.Version)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const clientInsert = `-- name: ClientInsert :exec
 insert into clients (practice_id, id, given_name, family_name, birthday_on, locale, zone, payer_id, prefers, source)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -148,6 +169,60 @@ func (q *Queries) ClientList(ctx context.Context, arg ClientListParams) ([]Clien
 			&i.GatewayCustomer,
 			&i.Version,
 			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const clientSearch = `-- name: ClientSearch :many
+select c.id, c.given_name, c.family_name, c.birthday_on, c.status,
+    word_similarity(search_key($1::text), c.search_name)::float8 as likeness,
+    similarity(search_key($1::text), c.search_name)::float8 as closeness
+from clients c
+where c.practice_id = $2 and c.id in (select search_clients($1::text, $3::int))
+order by likeness desc, closeness desc, c.id
+`
+
+type ClientSearchParams struct {
+	Query      string
+	PracticeID policy.ID
+	Most       int32
+}
+
+type ClientSearchRow struct {
+	ID         policy.ID
+	GivenName  string
+	FamilyName string
+	BirthdayOn *policy.LocalDate
+	Status     string
+	Likeness   float64
+	Closeness  float64
+}
+
+// Clients found by name, best first, as ClientSeen shows them. The ids come from an index; the rest is read as the caller.
+func (q *Queries) ClientSearch(ctx context.Context, arg ClientSearchParams) ([]ClientSearchRow, error) {
+	rows, err := q.db.Query(ctx, clientSearch, arg.Query, arg.PracticeID, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ClientSearchRow{}
+	for rows.Next() {
+		var i ClientSearchRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.GivenName,
+			&i.FamilyName,
+			&i.BirthdayOn,
+			&i.Status,
+			&i.Likeness,
+			&i.Closeness,
 		); err != nil {
 			return nil, err
 		}
@@ -374,6 +449,58 @@ func (q *Queries) ClientsByBirthday(ctx context.Context, arg ClientsByBirthdayPa
 	return items, nil
 }
 
+const clientsFound = `-- name: ClientsFound :many
+select c.id, c.given_name, c.family_name, c.birthday_on, c.status
+from clients c
+where c.practice_id = $1 and c.id = any($2::uuid[]) and c.status <> 'erased'
+    and ($3::uuid is null or exists (
+        select from appointments a
+        join resources r on r.practice_id = a.practice_id and r.id = a.provider_id
+        where a.practice_id = c.practice_id and a.client_id = c.id and r.staff_id = $3))
+order by c.id
+`
+
+type ClientsFoundParams struct {
+	PracticeID policy.ID
+	Ids        []policy.ID
+	OwnStaff   *policy.ID
+}
+
+type ClientsFoundRow struct {
+	ID         policy.ID
+	GivenName  string
+	FamilyName string
+	BirthdayOn *policy.LocalDate
+	Status     string
+}
+
+// The rows of some ids; own_staff narrows to the clients of that person's appointments.
+func (q *Queries) ClientsFound(ctx context.Context, arg ClientsFoundParams) ([]ClientsFoundRow, error) {
+	rows, err := q.db.Query(ctx, clientsFound, arg.PracticeID, arg.Ids, arg.OwnStaff)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ClientsFoundRow{}
+	for rows.Next() {
+		var i ClientsFoundRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.GivenName,
+			&i.FamilyName,
+			&i.BirthdayOn,
+			&i.Status,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const consentInsert = `-- name: ConsentInsert :exec
 insert into consents (practice_id, id, client_id, channel, purpose, granted, source, at)
 values ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -402,6 +529,33 @@ func (q *Queries) ConsentInsert(ctx context.Context, arg ConsentInsertParams) er
 		arg.At,
 	)
 	return err
+}
+
+const contactPointByID = `-- name: ContactPointByID :one
+select id, client_id, channel, address, shown, closed_at from contact_points where practice_id = $1 and id = $2
+`
+
+type ContactPointByIDRow struct {
+	ID       policy.ID
+	ClientID policy.ID
+	Channel  string
+	Address  string
+	Shown    string
+	ClosedAt *time.Time
+}
+
+func (q *Queries) ContactPointByID(ctx context.Context, practiceID policy.ID, iD policy.ID) (ContactPointByIDRow, error) {
+	row := q.db.QueryRow(ctx, contactPointByID, practiceID, iD)
+	var i ContactPointByIDRow
+	err := row.Scan(
+		&i.ID,
+		&i.ClientID,
+		&i.Channel,
+		&i.Address,
+		&i.Shown,
+		&i.ClosedAt,
+	)
+	return i, err
 }
 
 const contactPointClose = `-- name: ContactPointClose :execrows
@@ -457,6 +611,16 @@ func (q *Queries) ContactPointInsert(ctx context.Context, arg ContactPointInsert
 	return err
 }
 
+const contactPointsErase = `-- name: ContactPointsErase :exec
+update contact_points set address = '', shown = '', closed_at = coalesce(closed_at, now()), closed_reason = 'erased'
+where practice_id = $1 and client_id = $2
+`
+
+func (q *Queries) ContactPointsErase(ctx context.Context, practiceID policy.ID, clientID policy.ID) error {
+	_, err := q.db.Exec(ctx, contactPointsErase, practiceID, clientID)
+	return err
+}
+
 const contactPointsOf = `-- name: ContactPointsOf :many
 select id, client_id, channel, address, shown, closed_at, closed_reason, created_at
 from contact_points
@@ -502,6 +666,31 @@ func (q *Queries) ContactPointsOf(ctx context.Context, practiceID policy.ID, cli
 		return nil, err
 	}
 	return items, nil
+}
+
+const linksRevokeOfClient = `-- name: LinksRevokeOfClient :execrows
+update links set revoked_at = $1, revoked_reason = $2
+where practice_id = $3 and client_id = $4 and revoked_at is null
+`
+
+type LinksRevokeOfClientParams struct {
+	RevokedAt     *time.Time
+	RevokedReason string
+	PracticeID    policy.ID
+	ClientID      policy.ID
+}
+
+func (q *Queries) LinksRevokeOfClient(ctx context.Context, arg LinksRevokeOfClientParams) (int64, error) {
+	result, err := q.db.Exec(ctx, linksRevokeOfClient,
+		arg.RevokedAt,
+		arg.RevokedReason,
+		arg.PracticeID,
+		arg.ClientID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const optOutInsert = `-- name: OptOutInsert :execrows
@@ -559,6 +748,51 @@ func (q *Queries) OptOutLift(ctx context.Context, arg OptOutLiftParams) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const optOutsOpen = `-- name: OptOutsOpen :many
+select id, purpose, source, at from opt_outs
+where practice_id = $1 and channel = $2 and address = $3 and lifted_at is null
+order by at, id
+`
+
+type OptOutsOpenParams struct {
+	PracticeID policy.ID
+	Channel    string
+	Address    string
+}
+
+type OptOutsOpenRow struct {
+	ID      policy.ID
+	Purpose string
+	Source  string
+	At      time.Time
+}
+
+// What was said about an address and not taken back.
+func (q *Queries) OptOutsOpen(ctx context.Context, arg OptOutsOpenParams) ([]OptOutsOpenRow, error) {
+	rows, err := q.db.Query(ctx, optOutsOpen, arg.PracticeID, arg.Channel, arg.Address)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []OptOutsOpenRow{}
+	for rows.Next() {
+		var i OptOutsOpenRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Purpose,
+			&i.Source,
+			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const reachOf = `-- name: ReachOf :many

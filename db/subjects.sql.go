@@ -87,26 +87,6 @@ func (q *Queries) ChannelResume(ctx context.Context, practiceID policy.ID, chann
 	return result.RowsAffected(), nil
 }
 
-const effectByReference = `-- name: EffectByReference :one
-select subject_kind, subject_id, key from effects
-where practice_id = $1 and object_id = $2::uuid
-order by first_claimed_at desc
-limit 1
-`
-
-type EffectByReferenceRow struct {
-	SubjectKind string
-	SubjectID   policy.ID
-	Key         string
-}
-
-func (q *Queries) EffectByReference(ctx context.Context, practiceID policy.ID, objectID policy.ID) (EffectByReferenceRow, error) {
-	row := q.db.QueryRow(ctx, effectByReference, practiceID, objectID)
-	var i EffectByReferenceRow
-	err := row.Scan(&i.SubjectKind, &i.SubjectID, &i.Key)
-	return i, err
-}
-
 const effectDone = `-- name: EffectDone :execrows
 insert into effects (practice_id, subject_kind, subject_id, key, kind, state, final, client_id, rule, claimed_for, settled_at)
 values ($1, $2, $3, $4, $5, 'accepted', true, $6, $7, $8, $8)

@@ -241,12 +241,12 @@ func TestHistories_EveryPath_EndsAsItShouldAndReplays(t *testing.T) {
 			return plays[subject.ID].plan()
 		}, activity.RegisterOptions{Name: workflows.ActivityPlan})
 	}
-	s.serve(normal, workflows.QueueJourneys, runs)
-	s.serve(hasty, "hasty", runs)
-	s.serve(normal, workflows.QueueMail, func(w worker.Worker) {
+	s.serve(normal, workflows.QueueJourneys, true, runs)
+	s.serve(hasty, "hasty", true, runs)
+	s.serve(normal, workflows.QueueMail, false, func(w worker.Worker) {
 		w.RegisterActivityWithOptions(func(_ context.Context, subject policy.Subject, _ policy.Step) (bool, error) {
 			return plays[subject.ID].step()
-		}, activity.RegisterOptions{Name: workflows.StepSendMail})
+		}, activity.RegisterOptions{Name: policy.StepSendMail})
 	})
 	firsts := map[policy.ID]string{}
 	for _, p := range order {

@@ -26,16 +26,6 @@ const (
 	QueueSMS      = "kept-sms"
 )
 
-// Step kinds: the names under which activities are registered, for ever. One kind is one act towards the outside; which
-// message or which invoice it is about stands in the step's rule and key.
-const (
-	StepSendMail     = "SendMail"
-	StepSendSMS      = "SendSMS"
-	StepChargeCard   = "ChargeCard"
-	StepRefundCharge = "RefundCharge"
-	StepFetchPayment = "FetchPayment" // asks the gateway how a payment stands
-)
-
 // Queue is a task queue that a worker must serve. PerSecond limits the starts of its activities over all workers; 0 is
 // no limit.
 type Queue struct {
@@ -68,14 +58,12 @@ func Queues() []Queue {
 	}
 }
 
-// StepKinds lists every known kind of step, for the check at start that each has a registered activity.
+// StepKinds lists every kind of step that runs outside the plan, for the check that each has a registered activity.
 func StepKinds() []StepKind {
 	return []StepKind{
-		step(StepSendMail, QueueMail),
-		step(StepSendSMS, QueueSMS),
-		step(StepChargeCard, QueueStripe),
-		step(StepRefundCharge, QueueStripe),
-		step(StepFetchPayment, QueueStripe),
+		step(policy.StepSendMail, QueueMail),
+		step(policy.StepSendSMS, QueueSMS),
+		step(policy.StepChargeCard, QueueStripe),
 	}
 }
 

@@ -21,7 +21,7 @@ func TestJSON_SubjectStepAndPlan_FieldsAreNeverRenamed(t *testing.T) {
 	now := time.Date(2026, time.March, 28, 23, 30, 0, 123456000, time.UTC)
 	wake, retry := now.Add(24*time.Hour), now.Add(90*time.Second)
 	step := policy.Step{
-		Key: "reminder/24h/mail/v2", Kind: workflows.StepSendMail, At: now, Rule: "reminder/24h", Channel: "mail",
+		Key: "reminder/24h/mail/v2", Kind: policy.StepSendMail, At: now, Rule: "reminder/24h", Channel: "mail",
 		Why: "24 hours before the visit", Summary: "Reminder · 24 h before · e-mail",
 	}
 	for name, value := range map[string]any{
@@ -69,6 +69,6 @@ func TestKinds_EveryKindHasAServedQueueAndShortCalls(t *testing.T) {
 		require.Equal(t, 15*time.Second, kind.StartToClose, kind.Name)
 		require.EqualValues(t, 3, kind.MaximumAttempts, kind.Name)
 	}
-	require.Equal(t, 20.0, served[workflows.KindOf(workflows.StepChargeCard).TaskQueue], "Stripe is asked 20 times a second at most")
+	require.Equal(t, 20.0, served[workflows.KindOf(policy.StepChargeCard).TaskQueue], "Stripe is asked 20 times a second at most")
 	require.Equal(t, workflows.QueueJourneys, workflows.KindOf("KindOfALaterRelease").TaskQueue)
 }

@@ -2,7 +2,9 @@ package workflows_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"testing"
 	"time"
@@ -68,10 +70,11 @@ func (s *server) dial(options ...grpc.DialOption) client.Client {
 	return c
 }
 
-// serve starts a worker for a queue and stops it at the end of the test.
-func (s *server) serve(c client.Client, queue string, register func(worker.Worker)) {
+// serve starts a worker for a queue, for runs and their plans or for steps, and stops it at the end of the test.
+func (s *server) serve(c client.Client, queue string, runs bool, register func(worker.Worker)) {
 	s.t.Helper()
 	w := worker.New(c, queue, worker.Options{
+		LocalActivityWorkerOnly: runs, DisableWorkflowWorker: !runs,
 		MaxConcurrentWorkflowTaskPollers: 8, MaxConcurrentActivityTaskPollers: 8, WorkerStopTimeout: time.Second,
 	})
 	register(w)
@@ -81,15 +84,20 @@ func (s *server) serve(c client.Client, queue string, register func(worker.Worke
 
 // ring reaches the run of a subject, or starts one, as the relay does: until the server has taken it. While a run whose
 // close was refused has a task open, the server takes no ring and the SDK waits ever longer to ask again; hence the
-// short deadline.
+// short deadline. The pause keeps a crowd of rings from holding a tired server down.
 func ring(ctx context.Context, c client.Client, queue string, subject policy.Subject) error {
 	for {
-		attempt, cancel := context.WithTimeout(ctx, time.Second)
+		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
 		_, err := c.SignalWithStartWorkflow(attempt, subject.WorkflowID(), workflows.SignalWake, "appointment.moved jrn_1",
 			client.StartWorkflowOptions{TaskQueue: queue}, subject.Kind, subject)
 		cancel()
-		if err == nil || ctx.Err() != nil {
-			return err
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(200*time.Millisecond + rand.N(300*time.Millisecond)):
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
 		}
 	}
 }

@@ -127,7 +127,7 @@ func (s *stage) first() []string {
 
 // due is a step that is due now.
 func due(key string) policy.Step {
-	return policy.Step{Key: key, Kind: workflows.StepSendMail, Summary: "Reminder · 24 h before · e-mail"}
+	return policy.Step{Key: key, Kind: policy.StepSendMail, Summary: "Reminder · 24 h before · e-mail"}
 }
 
 // in is a plan that waits for an instant on the practice's clock.

@@ -89,3 +89,46 @@ on conflict (practice_id, channel, address, purpose) where lifted_at is null do 
 -- name: OptOutLift :execrows
 update opt_outs set lifted_at = @at
 where practice_id = @practice_id and channel = @channel and address = @address and lifted_at is null;
+
+-- name: ClientSearch :many
+-- Clients found by name, best first, as ClientSeen shows them. The ids come from an index; the rest is read as the caller.
+select c.id, c.given_name, c.family_name, c.birthday_on, c.status,
+    word_similarity(search_key(@query::text), c.search_name)::float8 as likeness,
+    similarity(search_key(@query::text), c.search_name)::float8 as closeness
+from clients c
+where c.practice_id = @practice_id and c.id in (select search_clients(@query::text, @most::int))
+order by likeness desc, closeness desc, c.id;
+
+-- name: ClientsFound :many
+-- The rows of some ids; own_staff narrows to the clients of that person's appointments.
+select c.id, c.given_name, c.family_name, c.birthday_on, c.status
+from clients c
+where c.practice_id = @practice_id and c.id = any(@ids::uuid[]) and c.status <> 'erased'
+    and (sqlc.narg('own_staff')::uuid is null or exists (
+        select from appointments a
+        join resources r on r.practice_id = a.practice_id and r.id = a.provider_id
+        where a.practice_id = c.practice_id and a.client_id = c.id and r.staff_id = sqlc.narg('own_staff')))
+order by c.id;
+
+-- name: ClientErase :execrows
+-- Keeps the row, since books and journal refer to it, and nothing that says who it was.
+update clients set given_name = 'Erased', family_name = 'client', birthday_on = null, zone = null, status = 'erased', source = '',
+    version = version + 1
+where practice_id = @practice_id and id = @id and version = @version and status <> 'erased';
+
+-- name: ContactPointsErase :exec
+update contact_points set address = '', shown = '', closed_at = coalesce(closed_at, now()), closed_reason = 'erased'
+where practice_id = @practice_id and client_id = @client_id;
+
+-- name: ContactPointByID :one
+select id, client_id, channel, address, shown, closed_at from contact_points where practice_id = @practice_id and id = @id;
+
+-- name: LinksRevokeOfClient :execrows
+update links set revoked_at = @revoked_at, revoked_reason = @revoked_reason
+where practice_id = @practice_id and client_id = @client_id and revoked_at is null;
+
+-- name: OptOutsOpen :many
+-- What was said about an address and not taken back.
+select id, purpose, source, at from opt_outs
+where practice_id = @practice_id and channel = @channel and address = @address and lifted_at is null
+order by at, id;

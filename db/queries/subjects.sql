@@ -154,19 +154,13 @@ where s.practice_id = @practice_id and (
     or (s.kind = 'recall' and s.id in (select r.id from recalls r where r.practice_id = @practice_id and r.last_visit_id = @appointment_id)))
 order by array_position(array['journey', 'collection', 'recall'], kind), id;
 
--- name: SubjectsOpenOf :many
-select kind, id from subjects
-where practice_id = @practice_id and client_id = any(@client_ids::uuid[]) and status = 'open'
-order by kind, id;
-
 -- name: SubjectStepSettled :exec
 -- A step that a plan called due is settled: what is left of that plan is not overdue because of it.
 update subjects set due_keys = array_remove(due_keys, @key::text),
     due_since = case when cardinality(array_remove(due_keys, @key::text)) = 0 then null else due_since end
 where practice_id = @practice_id and kind = @kind and id = @id;
 
--- name: EffectByReference :one
-select subject_kind, subject_id, key from effects
-where practice_id = @practice_id and object_id = @object_id::uuid
-order by first_claimed_at desc
-limit 1;
+-- name: SubjectsOpenOf :many
+select kind, id from subjects
+where practice_id = @practice_id and client_id = any(@client_ids::uuid[]) and status = 'open'
+order by kind, id;

@@ -13,18 +13,18 @@ const (
 	FormConsent = "consent"
 )
 
-// defaultForms: fields are {key, label, type, required, choices, when}; type is text, choice, date or tick, and when shows a
-// field only while another one has a value.
+// defaultForms are asked by the default services; see policy.FormField for what a question can be.
 var defaultForms = []db.FormInsertParams{
 	{
 		FormKey: FormIntake, N: 1, Title: "About you", ValidMonths: months(12), Fields: json.RawMessage(`[
-			{"key": "reason", "label": "What brings you to us?", "type": "text", "required": true},
-			{"key": "seen_before", "label": "Have you seen anybody about this before?", "type": "choice", "required": true, "choices": ["yes", "no"]},
-			{"key": "seen_by", "label": "Whom, and when?", "type": "text", "required": true, "when": {"field": "seen_before", "is": "yes"}},
-			{"key": "birthday", "label": "Your date of birth", "type": "date", "required": false},
-			{"key": "needs", "label": "Is there anything we should prepare, such as step-free access or an interpreter?", "type": "text", "required": false},
-			{"key": "emergency_name", "label": "Whom may we call in an emergency?", "type": "text", "required": false},
-			{"key": "emergency_phone", "label": "Their phone number", "type": "text", "required": false}
+			{"key": "reason", "label": "What brings you to us?", "kind": "text", "multiline": true, "required": true},
+			{"key": "seen_before", "label": "Have you seen anybody about this before?", "kind": "choice", "required": true,
+				"options": [{"value": "yes", "label": "Yes"}, {"value": "no", "label": "No"}]},
+			{"key": "seen_by", "label": "Whom, and when?", "kind": "text", "required": true, "show_if": {"field": "seen_before", "equals": "yes"}},
+			{"key": "born_on", "label": "Your date of birth", "kind": "date"},
+			{"key": "needs", "label": "Is there anything we should prepare, such as step-free access or an interpreter?", "kind": "text"},
+			{"key": "emergency_name", "label": "Whom may we call in an emergency?", "kind": "text"},
+			{"key": "emergency_phone", "label": "Their phone number", "kind": "text"}
 		]`),
 	},
 	{
@@ -32,9 +32,7 @@ var defaultForms = []db.FormInsertParams{
 		Document: "I agree that the practice keeps the details that I give in order to look after me, to plan my visits and to write my invoices.\n" +
 			"I agree to be reminded of my visits. I can stop messages at any time by the link in each mail or by answering a text with STOP.\n" +
 			"I was told what a visit costs and until when it can be moved or cancelled.",
-		Fields: json.RawMessage(`[
-			{"key": "agree", "label": "I have read this and agree", "type": "tick", "required": true}
-		]`),
+		Fields: json.RawMessage(`[{"key": "agree", "label": "I have read this and agree", "kind": "tick", "required": true}]`),
 	},
 }
 

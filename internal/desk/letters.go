@@ -255,12 +255,16 @@ type MessageNews struct {
 // closes the address and asks a person.
 func (d *Desk) ApplyMessage(ctx context.Context, practice policy.ID, news MessageNews) ([]policy.Subject, error) {
 	by := policy.Principal{Kind: policy.ByGateway, Practice: practice}
-	var rung []policy.Subject
+	var (
+		rung             []policy.Subject
+		channel, address string
+	)
 	err := d.store.InPractice(ctx, practice, func(tx *db.Tx) error {
 		message, err := tx.MessageByID(ctx, practice, news.Message)
 		if err != nil {
 			return err
 		}
+		channel, address = message.Channel, message.Address
 		subject := policy.Subject{Practice: practice, Kind: message.SubjectKind, ID: message.SubjectID}
 		if err := tx.Lock(ctx, db.LockSet{Clients: []policy.ID{message.ClientID}, Subjects: []policy.Subject{subject}}); err != nil {
 			return err
@@ -272,19 +276,16 @@ func (d *Desk) ApplyMessage(ctx context.Context, practice policy.ID, news Messag
 		if rung, err = d.settleFromNews(ctx, tx, by, subject, message.EffectKey, news); err != nil {
 			return err
 		}
-		if news.OptOut != "" {
-			more, err := d.optOut(ctx, tx, by, optOutInput{channel: message.Channel, address: message.Address, purpose: news.OptOut, source: "gateway: " + news.Reason})
-			if err != nil {
-				return err
-			}
-			rung = append(rung, more...)
-		}
 		if news.Status != "bounced" && news.Status != "failed" {
 			return nil
 		}
 		return d.closeAddress(ctx, tx, by, message, news)
 	})
-	return rung, err
+	if err != nil || news.OptOut == "" {
+		return rung, err
+	}
+	more, err := d.OptOut(ctx, by, OptOutInput{Channel: channel, Address: address, Purpose: news.OptOut, Source: "gateway"})
+	return append(rung, more...), err
 }
 
 // settleFromNews: an event proves that a claimed or unknown send was accepted.

@@ -183,6 +183,9 @@ func addDefaults(ctx context.Context, tx *db.Tx, by policy.Principal) error {
 		}
 	}
 	for _, f := range defaultForms {
+		if _, err := policy.ParseFields(f.Fields); err != nil {
+			return fmt.Errorf("default form %s: %w", f.FormKey, err)
+		}
 		f.PracticeID, f.ID = tx.Practice, db.NewID()
 		if err := tx.FormInsert(ctx, f); err != nil {
 			return err
