@@ -81,6 +81,7 @@ func TestCatalog_SystemRole_HoldsExactlyTheseGrants(t *testing.T) {
 		group by g.table_name, g.privilege_type order by 1`))
 	require.Equal(t, []string{
 		"api_keys kept_lookup SELECT",
+		"clients kept_lookup SELECT",
 		"gateway_accounts kept_lookup SELECT",
 		"holds kept_system SELECT",
 		"idempotency_keys kept_system ALL",
@@ -145,7 +146,7 @@ func TestCatalog_LookupFunctions_AnswerIdsAndNobodyElseRunsThem(t *testing.T) {
 	conn := proof.Connect(t, proof.NewStore(t))
 	require.Equal(t, []string{
 		"practice_of_account uuid", "practice_of_api_key uuid", "practice_of_gateway_message uuid", "practice_of_link uuid",
-		"practice_of_message uuid", "practice_of_payment uuid",
+		"practice_of_message uuid", "practice_of_payment uuid", "search_clients uuid",
 	}, collect[string](t, conn, `
 		select p.proname || ' ' || p.prorettype::regtype from pg_proc p
 		where p.prosecdef and p.pronamespace = 'public'::regnamespace and p.proowner = 'kept_lookup'::regrole order by 1`))

@@ -186,3 +186,25 @@ func (in PracticePatch) apply(p *db.PracticeUpdateParams, country string) (err e
 	}
 	return err
 }
+
+// TakeSender gives a practice the number or account that its messages come from, so that answers find it. One that another
+// practice has is a conflict.
+func (d *Desk) TakeSender(ctx context.Context, by policy.Principal, gateway, account string) error {
+	return d.command(ctx, by, func(tx *db.Tx) error {
+		had, err := tx.GatewayAccountFor(ctx, tx.Practice, gateway)
+		if err == nil && had == account {
+			return nil
+		}
+		if err != nil && !db.NoRows(err) {
+			return err
+		}
+		n, err := tx.GatewayAccountTake(ctx, db.GatewayAccountTakeParams{PracticeID: tx.Practice, Gateway: gateway, Account: account})
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return policy.NewError(policy.Conflict, "sender_taken", "This number or account belongs to another practice.")
+		}
+		return tx.Record(ctx, db.Entry{Verb: "sender_taken", By: by, Object: "practice", ID: tx.Practice, After: map[string]string{"gateway": gateway}})
+	})
+}
