@@ -115,8 +115,8 @@ func paymentMetadata(p db.Payment) map[string]string {
 }
 
 // Checkout gives the address of a hosted page for what is owed on an invoice now, and reuses one that is still open.
-// Errors: 409 invoice_settled; 503 when the gateway does not answer.
-func (a *Activities) Checkout(ctx context.Context, practice, invoice policy.ID, back string) (string, error) {
+// The gateway leads the client back to paid or unpaid. Errors: 409 invoice_settled; 503 when the gateway does not answer.
+func (a *Activities) Checkout(ctx context.Context, practice, invoice policy.ID, paid, unpaid string) (string, error) {
 	by := policy.Principal{Kind: policy.ByClient, Practice: practice}
 	charge, url, err := a.desk.OpenCheckout(ctx, by, invoice)
 	if err != nil || url != "" {
@@ -128,7 +128,7 @@ func (a *Activities) Checkout(ctx context.Context, practice, invoice policy.ID, 
 	}
 	page, out := a.cards.CreateCheckout(ctx, stripe.CheckoutInput{
 		IdemKey: "checkout:" + charge.Payment.ID.String() + ":1", AmountMinor: charge.Payment.Amount, Currency: charge.Payment.Currency, Customer: customer,
-		Description: "Invoice", SuccessURL: back, CancelURL: back, ExpiresAt: *charge.Payment.ExpiresAt, Metadata: paymentMetadata(charge.Payment),
+		Description: "Invoice", SuccessURL: paid, CancelURL: unpaid, ExpiresAt: *charge.Payment.ExpiresAt, Metadata: paymentMetadata(charge.Payment),
 	})
 	return a.opened(ctx, charge, customer, page, out)
 }

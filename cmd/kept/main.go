@@ -39,13 +39,19 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(
+		newAPICommand(),
 		newConfigCommand(),
 		newDoctorCommand(),
 		newHealthCommand(),
 		newMigrateCommand(),
+		newPracticeCommand(),
+		newRewakeCommand(),
+		newSandboxCommand(),
 		newScratchCommand(),
+		newSeedCommand(),
 		newTemporalDevCommand(),
 		newUpCommand(),
+		newWorkerCommand(),
 	)
 	return root
 }
