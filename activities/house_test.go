@@ -118,6 +118,9 @@ func newHouse(t *testing.T) *house {
 	})
 	require.NoError(t, err)
 	h.client = client.ID
+	for _, service := range h.practice.Services {
+		require.NoError(t, h.desk.SetPrice(t.Context(), h.by, service, 6000, nil))
+	}
 	return h
 }
 
