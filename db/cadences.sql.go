@@ -32,50 +32,16 @@ func (q *Queries) AppointmentAdoptCadence(ctx context.Context, arg AppointmentAd
 	return result.RowsAffected(), nil
 }
 
-const appointmentsPinned = `-- name: AppointmentsPinned :many
-select a.id from appointments a
-join subjects s on s.practice_id = a.practice_id and s.kind = 'journey' and s.id = a.id and s.status = 'open'
-join cadence_versions v on v.practice_id = a.practice_id and v.id = a.cadence_version_id
-where a.practice_id = $1 and v.cadence_id = $2 and a.cadence_version_id <> $3
-    and a.status in ('requested', 'booked', 'confirmed')
-    and ($4::uuid is null or a.id > $4)
-order by a.id
-limit $5
+const cadenceArchive = `-- name: CadenceArchive :execrows
+update cadences set archived_at = now() where practice_id = $1 and id = $2 and archived_at is null
 `
 
-type AppointmentsPinnedParams struct {
-	PracticeID policy.ID
-	CadenceID  policy.ID
-	VersionID  policy.ID
-	After      *policy.ID
-	PageSize   int32
-}
-
-// Open journeys planned by any version of a cadence.
-func (q *Queries) AppointmentsPinned(ctx context.Context, arg AppointmentsPinnedParams) ([]policy.ID, error) {
-	rows, err := q.db.Query(ctx, appointmentsPinned,
-		arg.PracticeID,
-		arg.CadenceID,
-		arg.VersionID,
-		arg.After,
-		arg.PageSize,
-	)
+func (q *Queries) CadenceArchive(ctx context.Context, practiceID policy.ID, iD policy.ID) (int64, error) {
+	result, err := q.db.Exec(ctx, cadenceArchive, practiceID, iD)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	defer rows.Close()
-	items := []policy.ID{}
-	for rows.Next() {
-		var id policy.ID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	return result.RowsAffected(), nil
 }
 
 const cadenceByID = `-- name: CadenceByID :one
@@ -123,6 +89,58 @@ func (q *Queries) CadenceInsert(ctx context.Context, arg CadenceInsertParams) er
 		arg.ServiceID,
 	)
 	return err
+}
+
+const cadenceJourneys = `-- name: CadenceJourneys :many
+select a.id from appointments a
+join subjects s on s.practice_id = a.practice_id and s.kind = 'journey' and s.id = a.id and s.status <> 'done'
+join cadences c on c.practice_id = a.practice_id and c.id = $1
+where a.practice_id = $2 and a.cadence_version_id <> $3 and a.status in ('requested', 'booked', 'confirmed')
+    and (c.service_id is null or c.service_id = a.service_id) and (c.location_id is null or c.location_id = a.location_id)
+    and not exists (
+        select from cadences o
+        join cadence_versions v on v.practice_id = o.practice_id and v.cadence_id = o.id and v.status = 'published'
+        where o.practice_id = a.practice_id and o.kind = c.kind and o.archived_at is null and o.id <> c.id
+            and (o.service_id is null or o.service_id = a.service_id) and (o.location_id is null or o.location_id = a.location_id)
+            and (o.service_id is not null, o.location_id is not null) > (c.service_id is not null, c.location_id is not null))
+    and ($4::uuid is null or a.id > $4)
+order by a.id
+limit $5
+`
+
+type CadenceJourneysParams struct {
+	CadenceID  policy.ID
+	PracticeID policy.ID
+	VersionID  policy.ID
+	After      *policy.ID
+	PageSize   int32
+}
+
+// Open journeys that a cadence is the most specific one for and that do not pin the given version of it, after a given one.
+func (q *Queries) CadenceJourneys(ctx context.Context, arg CadenceJourneysParams) ([]policy.ID, error) {
+	rows, err := q.db.Query(ctx, cadenceJourneys,
+		arg.CadenceID,
+		arg.PracticeID,
+		arg.VersionID,
+		arg.After,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []policy.ID{}
+	for rows.Next() {
+		var id policy.ID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const cadenceList = `-- name: CadenceList :many

@@ -260,6 +260,28 @@ func (q *Queries) MessageSettle(ctx context.Context, arg MessageSettleParams) (i
 	return result.RowsAffected(), nil
 }
 
+const templateByID = `-- name: TemplateByID :one
+select practice_id, id, kind, channel, locale, n, subject, body, published_at
+from message_templates where practice_id = $1 and id = $2
+`
+
+func (q *Queries) TemplateByID(ctx context.Context, practiceID policy.ID, iD policy.ID) (MessageTemplate, error) {
+	row := q.db.QueryRow(ctx, templateByID, practiceID, iD)
+	var i MessageTemplate
+	err := row.Scan(
+		&i.PracticeID,
+		&i.ID,
+		&i.Kind,
+		&i.Channel,
+		&i.Locale,
+		&i.N,
+		&i.Subject,
+		&i.Body,
+		&i.PublishedAt,
+	)
+	return i, err
+}
+
 const templateFor = `-- name: TemplateFor :one
 select id, subject, body, locale from message_templates
 where practice_id = $1 and kind = $2 and channel = $3 and locale in ($4, $5)

@@ -301,6 +301,18 @@ func (q *Queries) PracticeInsert(ctx context.Context, arg PracticeInsertParams) 
 	return err
 }
 
+const practiceLock = `-- name: PracticeLock :one
+select id from practices where id = $1 for no key update
+`
+
+// Serialises changes that are judged together, such as settings that could contradict each other. Taken before every other lock.
+func (q *Queries) PracticeLock(ctx context.Context, id policy.ID) (policy.ID, error) {
+	row := q.db.QueryRow(ctx, practiceLock, id)
+	var id_2 policy.ID
+	err := row.Scan(&id_2)
+	return id_2, err
+}
+
 const practiceNow = `-- name: PracticeNow :one
 select practice_now($1)::timestamptz as now, clock_timestamp()::timestamptz as clock,
     exists (select from test_clocks where practice_id = $1) as test_clock

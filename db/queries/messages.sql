@@ -59,3 +59,7 @@ where p.id = @practice_id and c.id = @client_id;
 
 -- name: MessageSetSegments :exec
 update messages set segments = @segments where practice_id = @practice_id and id = @id;
+
+-- name: TemplateByID :one
+select practice_id, id, kind, channel, locale, n, subject, body, published_at
+from message_templates where practice_id = @practice_id and id = @id;

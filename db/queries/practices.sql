@@ -136,3 +136,7 @@ select coalesce(practice_of_message(@message::uuid), '00000000-0000-0000-0000-00
 -- name: PracticeOfAccount :one
 -- The zero id when there is none.
 select coalesce(practice_of_account(@gateway::text, @account::text), '00000000-0000-0000-0000-000000000000')::uuid as practice;
+
+-- name: PracticeLock :one
+-- Serialises changes that are judged together, such as settings that could contradict each other. Taken before every other lock.
+select id from practices where id = @id for no key update;
