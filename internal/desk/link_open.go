@@ -125,7 +125,8 @@ func (d *Desk) openLink(ctx context.Context, token string) (Link, error) {
 	if err != nil {
 		return Link{}, fmt.Errorf("read a link: %w", err)
 	}
-	if row.ClientStatus == "archived" || row.ClientStatus == "erased" || !row.Now.Before(row.ExpiresAt.Add(readable)) {
+	ended := row.Purpose != LinkUnsubscribe && !row.Now.Before(row.ExpiresAt.Add(readable)) // unsubscribing never ends
+	if row.ClientStatus == "archived" || row.ClientStatus == "erased" || ended {
 		return Link{}, errNoLink()
 	}
 	l := Link{
@@ -148,17 +149,24 @@ func (d *Desk) openLink(ctx context.Context, token string) (Link, error) {
 	case LinkUnsubscribe:
 		err = l.openList(ctx, q)
 	default:
-		err = l.openVisit(ctx, q)
+		err = l.openVisit(ctx, q, hash[:])
 	}
 	return l, err
 }
 
-func (l *Link) openVisit(ctx context.Context, q *db.Queries) error {
+func (l *Link) openVisit(ctx context.Context, q *db.Queries, tokenHash []byte) error {
 	if err := l.readVisit(ctx, q, l.subject.ID); err != nil {
 		return err
 	}
 	if err := l.stands(); err != nil {
-		return err
+		// The link was read before the visit. Its own post may have come in between, and then it is marked as used by now.
+		row, readErr := q.LinkPage(ctx, l.Practice, tokenHash)
+		if readErr != nil {
+			return noLink(readErr)
+		}
+		if l.used = row.UsedAt != nil; l.stands() != nil {
+			return err
+		}
 	}
 	switch l.Purpose {
 	case LinkIntake, LinkCheckIn:

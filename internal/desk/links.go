@@ -34,30 +34,7 @@ const (
 	readable = 30 * 24 * time.Hour
 	// checkInLead is how long before the visit a client can say "I am here".
 	checkInLead = 3 * time.Hour
-	// bookable is how long an invitation back can be answered.
-	bookable = 60 * 24 * time.Hour
-	// payable outlives every follow-up of an invoice; a paid or void one ends its link's effect earlier.
-	payable = 2 * 366 * 24 * time.Hour
 )
-
-// forEver is the expiry of links that the law wants to work as long as the message lies in a mailbox.
-var forEver = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// linkExpiry says until when a link acts. Links about a visit take its times, the others need only now.
-func linkExpiry(purpose string, now, startsAt, endsAt time.Time) time.Time {
-	switch purpose {
-	case LinkCheckIn:
-		return endsAt
-	case LinkPay:
-		return now.Add(payable)
-	case LinkBook:
-		return now.Add(bookable)
-	case LinkUnsubscribe:
-		return forEver
-	default:
-		return startsAt
-	}
-}
 
 // linkInput says what a token may do.
 type linkInput struct {

@@ -64,15 +64,9 @@ func (d *Desk) refuseRecalls(ctx context.Context, by policy.Principal, client po
 				return fmt.Errorf("record the opt-out: %w", err)
 			}
 		}
-		of := policy.SubjectsOf{Practice: tx.Practice}
-		for _, id := range sharing {
-			recalls, err := openRecalls(ctx, tx, id, nil)
-			if err != nil {
-				return err
-			}
-			of.Recalls = append(of.Recalls, recalls...)
+		if rung, err = openSubjects(ctx, tx, policy.OptedOut, sharing); err != nil {
+			return err
 		}
-		rung = policy.Rings(policy.OptedOut, of)
 		return tx.Record(ctx, db.Entry{
 			Verb: policy.OptedOut, By: by, Object: "client", ID: client, Reason: "unsubscribed by link", Rings: rung,
 			After: map[string]any{"purpose": "recall", "channels": []string{policy.ChannelMail, policy.ChannelSMS}},

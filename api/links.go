@@ -1,0 +1,359 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+
+	"github.com/kept-practice/kept/api/web"
+	"github.com/kept-practice/kept/internal/desk"
+	"github.com/kept-practice/kept/internal/policy"
+)
+
+// Checkout makes the hosted page on which a client pays what is owed on an invoice now, or gives the one that is open already.
+// The gateway leads the client back to BaseURL + PaidPath or UnpaidPath.
+type Checkout interface {
+	Checkout(ctx context.Context, practice, invoice policy.ID) (url string, err error)
+}
+
+// Where a hosted checkout leads back to. These pages know nobody.
+const (
+	PaidPath   = "/l/paid"
+	UnpaidPath = "/l/unpaid"
+)
+
+// LinkDeps is what the pages behind client links need besides the server itself.
+type LinkDeps struct {
+	Desk     *desk.Desk
+	Checkout Checkout
+	NonceKey []byte // at least 32 bytes, the same in every process of an installation; signs the nonces of forms
+}
+
+// links serves everything under /l/: pages that work without scripts, whose GET changes nothing and whose POST acts once.
+type links struct {
+	server *Server
+	deps   LinkDeps
+	origin string
+	style  []byte
+	css    string // path with the content's hash
+
+	byToken *limiters // requests for one link
+	byBlock *limiters // requests from one block of addresses
+	guesses *limiters // tokens that do not exist, by block
+	misses  prometheus.Counter
+	refused prometheus.Counter
+	alarm   rate.Sometimes
+}
+
+// MountLinks adds the routes under /l/. Call it once, before the server answers.
+func (s *Server) MountLinks(deps LinkDeps) error {
+	if deps.Desk == nil || deps.Checkout == nil || len(deps.NonceKey) < sha256.Size {
+		return errors.New("links need a desk, a checkout and a nonce key of at least 32 bytes")
+	}
+	base, err := url.Parse(s.deps.BaseURL)
+	if err != nil {
+		return fmt.Errorf("base URL: %w", err)
+	}
+	l := &links{
+		server: s, deps: deps, origin: base.Scheme + "://" + base.Host,
+		byToken: newLimiters(0.5, 60), byBlock: newLimiters(10, 300), guesses: newLimiters(0.5, 30),
+		misses: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kept_link_misses_total", Help: "Requests for links that do not exist. A steep rise means that somebody guesses.",
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kept_link_guessers_refused_total", Help: "Requests refused since too many links from their block of addresses did not exist.",
+		}),
+		alarm: rate.Sometimes{Interval: time.Minute},
+	}
+	if l.style, err = web.Style(); err != nil {
+		return fmt.Errorf("style sheet: %w", err)
+	}
+	sum := sha256.Sum256(l.style)
+	l.css = "/l/links.css?v=" + hex.EncodeToString(sum[:6])
+	for _, c := range []prometheus.Collector{l.misses, l.refused} {
+		if err := s.metrics.registry.Register(c); err != nil {
+			return err
+		}
+	}
+	group := s.engine.Group("/l", l.around)
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		group.Handle(method, "/links.css", l.sheet)
+		group.Handle(method, strings.TrimPrefix(PaidPath, "/l"), l.paid)
+		group.Handle(method, strings.TrimPrefix(UnpaidPath, "/l"), l.unpaid)
+		group.Handle(method, "/:token", l.show)
+		group.Handle(method, "/:token/:n", l.show)
+	}
+	for _, path := range []string{"/:token", "/:token/:n"} {
+		group.POST(path, l.act)
+		group.OPTIONS(path, func(c *gin.Context) {
+			c.Header("Allow", "GET, HEAD, OPTIONS, POST")
+			c.Status(http.StatusNoContent)
+		})
+	}
+	return nil
+}
+
+// around sets what every answer under /l/ carries, and refuses whoever asks too often.
+func (l *links) around(c *gin.Context) {
+	h := c.Writer.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Robots-Tag", "noindex, nofollow")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Content-Security-Policy", policyOf("'self'"))
+	block := blockOf(c.ClientIP())
+	now := time.Now()
+	switch {
+	case l.guesses.of(block, now).TokensAt(now) < 1:
+		l.refused.Inc()
+		l.alarm.Do(func() {
+			l.server.deps.Logger.LogAttrs(c.Request.Context(), slog.LevelWarn, "somebody guesses links", slog.String("block", block))
+		})
+		l.tooMany(c)
+	case !l.byBlock.allow(block), c.Param("token") != "" && !l.byToken.allow(c.Param("token")):
+		l.tooMany(c)
+	}
+}
+
+// policyOf is the content security policy of a page: no script, no frame, one style sheet of our own.
+func policyOf(formTargets string) string {
+	return "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action " + formTargets
+}
+
+// blockOf is the network that an address is counted with: one household or office, not one device.
+func blockOf(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	bits := 24
+	if ip = ip.Unmap(); ip.Is6() {
+		bits = 56
+	}
+	prefix, err := ip.Prefix(bits)
+	if err != nil {
+		return address
+	}
+	return prefix.String()
+}
+
+func (l *links) tooMany(c *gin.Context) {
+	c.Header("Retry-After", "60")
+	requestOf(c.Request.Context()).code = "too_many_requests"
+	l.note(c, http.StatusTooManyRequests, web.Note{Tone: "bad", Head: "Please wait a minute", Text: []string{
+		"Too many requests came from your network. Nothing was changed. Wait a minute and open the link again.",
+	}})
+	c.Abort()
+}
+
+func (l *links) sheet(c *gin.Context) {
+	c.Header("Cache-Control", "public, max-age=31536000, immutable")
+	c.Data(http.StatusOK, "text/css; charset=utf-8", l.style)
+}
+
+func (l *links) paid(c *gin.Context) {
+	l.note(c, http.StatusOK, web.Note{Tone: "good", Head: "Thank you", Text: []string{
+		"The payment page has finished. As soon as the payment is confirmed, your invoice shows as paid.", "You can close this page.",
+	}})
+}
+
+func (l *links) unpaid(c *gin.Context) {
+	l.note(c, http.StatusOK, web.Note{Tone: "plain", Head: "Nothing was charged", Text: []string{
+		"You left the payment page. To pay, open the link in our message again.",
+	}})
+}
+
+// visitor is one request for a link.
+type visitor struct {
+	*gin.Context
+	token string
+	n     int // of the form, from 1; 0 for the link itself
+	link  desk.Link
+}
+
+// open finds the link; when it cannot, the answer is written and ok is false.
+func (l *links) open(c *gin.Context) (v visitor, ok bool) {
+	v = visitor{Context: c, token: c.Param("token")}
+	if n := c.Param("n"); n != "" {
+		var err error
+		if v.n, err = strconv.Atoi(n); err != nil || v.n < 1 || strconv.Itoa(v.n) != n {
+			v.n = -1
+		}
+	}
+	var err error
+	v.link, err = l.deps.Desk.OpenLink(c.Request.Context(), v.token)
+	if err == nil && v.n != 0 && (v.link.Purpose != desk.LinkIntake || v.n < 0 || v.n > len(v.link.Packet.Forms)) {
+		err = policy.NewError(policy.NotFound, "link_not_found", "This link does not work. It may be incomplete, or too old.")
+	}
+	if err != nil {
+		l.fail(v, err)
+		return v, false
+	}
+	return v, true
+}
+
+func (l *links) show(c *gin.Context) {
+	if v, ok := l.open(c); ok {
+		l.page(v, http.StatusOK, draft{})
+	}
+}
+
+// act is the only way to change anything: a form sent by a person, from our own page, with the nonce that this page carried.
+// The one exception is the one-click post of RFC 8058 on an unsubscribe link.
+func (l *links) act(c *gin.Context) {
+	form, err := l.readForm(c)
+	if err != nil {
+		l.fail(visitor{Context: c}, err)
+		return
+	}
+	if slices.Equal(form["do"], []string{"fresh"}) && len(form) == 1 {
+		l.fresh(c)
+		return
+	}
+	v, ok := l.open(c)
+	if !ok {
+		return
+	}
+	if v.link.Purpose == desk.LinkUnsubscribe && oneClick(form) {
+		l.unsubscribe(v, nil)
+		return
+	}
+	nonce, late, err := l.checkForm(v, form)
+	if err != nil {
+		l.fail(v, err)
+		return
+	}
+	if late {
+		l.page(v, http.StatusForbidden, draft{form: form, sentence: "This page was open for a long time. Please check it and send it again."})
+		return
+	}
+	l.carryOut(v, form, desk.Post{Nonce: nonce, RequestID: requestOf(c.Request.Context()).id})
+}
+
+// oneClick tells the post that mail programs send for their unsubscribe button: exactly this field and nothing else.
+func oneClick(form url.Values) bool {
+	return len(form) == 1 && slices.Equal(form["List-Unsubscribe"], []string{"One-Click"})
+}
+
+// fresh answers the same words whether or not the link was ever ours.
+func (l *links) fresh(c *gin.Context) {
+	if err := l.sameOrigin(c.Request); err != nil {
+		l.fail(visitor{Context: c}, err)
+		return
+	}
+	if err := l.deps.Desk.AskFreshLink(c.Request.Context(), c.Param("token"), requestOf(c.Request.Context()).id); err != nil {
+		l.fail(visitor{Context: c}, err)
+		return
+	}
+	l.note(c, http.StatusOK, web.Note{Tone: "plain", Head: "Thank you", Text: []string{
+		"If this link was one of ours, the practice now knows and sends a fresh one. It goes only to the address that the practice has on file.",
+	}})
+}
+
+// readForm reads a posted form within its bounds. Multipart is for the one-click post, which may come so.
+func (l *links) readForm(c *gin.Context) (url.Values, error) {
+	body, err := io.ReadAll(io.LimitReader(c.Request.Body, maxBody+1))
+	var slow net.Error
+	switch {
+	case errors.As(err, &slow) && slow.Timeout():
+		c.Header("Connection", "close")
+		return nil, protocolError(http.StatusRequestTimeout, "body_too_slow", "The form did not arrive completely. Please try again.")
+	case err != nil:
+		c.Header("Connection", "close")
+		return nil, policy.NewError(policy.Unreadable, "body_cut_off", "The form did not arrive completely. Please try again.")
+	case len(body) > maxBody:
+		c.Header("Connection", "close")
+		return nil, protocolError(http.StatusRequestEntityTooLarge, "body_too_large", "This is more text than the form takes. Please shorten it.")
+	}
+	if c.Request.ContentLength != 0 { // the deadline was for the body alone; recorders in tests have none
+		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Time{})
+	}
+	kind, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
+	switch {
+	case err == nil && kind == "application/x-www-form-urlencoded":
+		return parseQuery(string(body))
+	case err == nil && kind == "multipart/form-data" && params["boundary"] != "":
+		return readMultipart(body, params["boundary"])
+	}
+	return nil, protocolError(http.StatusUnsupportedMediaType, "unsupported_media_type", "Please use the form on the page.")
+}
+
+func readMultipart(body []byte, boundary string) (url.Values, error) {
+	form, err := multipart.NewReader(bytes.NewReader(body), boundary).ReadForm(maxBody)
+	if err != nil || len(form.File) > 0 {
+		return nil, policy.NewError(policy.Unreadable, "malformed_form", "The form cannot be read.")
+	}
+	return form.Value, nil
+}
+
+// note writes a page that only says something.
+func (l *links) note(c *gin.Context, status int, n web.Note) {
+	if n.Title == "" {
+		n.Title = n.Head
+	}
+	n.Style = l.css
+	l.write(c, status, web.NotePage(n))
+}
+
+func (l *links) write(c *gin.Context, status int, page templ.Component) {
+	var b bytes.Buffer
+	if err := page.Render(c.Request.Context(), &b); err != nil {
+		refuse(c, fmt.Errorf("draw the page: %w", err))
+		return
+	}
+	c.Data(status, web.ContentType, b.Bytes())
+}
+
+// fail writes the page for an error. A token that is not ours gives one page, always the same.
+func (l *links) fail(v visitor, err error) {
+	if policy.KindOf(err) == policy.NotFound {
+		l.misses.Inc()
+		l.guesses.allow(blockOf(v.ClientIP()))
+		requestOf(v.Request.Context()).code = "link_not_found"
+		l.note(v.Context, http.StatusNotFound, web.Note{Tone: "plain", Head: "This link does not work", Fresh: true, Text: []string{
+			"It may be incomplete, or too old. Open it again from our message, or ask for a fresh one.",
+		}})
+		return
+	}
+	p := requestOf(v.Request.Context()).problem(err)
+	for name, values := range p.header {
+		v.Writer.Header()[name] = slices.Clone(values)
+	}
+	n := web.Note{Shell: l.shell(v.link, ""), Tone: "bad", Head: "That did not work", Text: []string{p.Detail}}
+	switch {
+	case p.Status == http.StatusGone && p.Code == "visit_cancelled":
+		n.Head = "This visit was cancelled"
+		n.Text = []string{"To book another one, please call the practice."}
+	case p.Status == http.StatusGone && p.Code == "visit_moved":
+		n.Head = "This visit was moved"
+		n.Text = []string{"Please use the link in our newest message, or call the practice."}
+	case p.Status == http.StatusGone:
+		n.Head = "Nothing to do here"
+	case p.Status == http.StatusForbidden, p.Status == http.StatusConflict:
+		n.Head, n.Retry = "Please try again", v.Request.URL.Path
+	}
+	if p.Status == http.StatusGone {
+		n.Tone = "plain"
+	}
+	l.note(v.Context, p.Status, n)
+}
