@@ -58,9 +58,12 @@ func CheckRules(kind string, rules []Rule) error {
 		case kind != KindJourney && r.When.Before():
 			return InvalidField(at("when"), "not_after", "A follow-up's time lies at or after its anchor, like +3d@10:00.")
 		}
-		for _, c := range r.Channels {
+		for n, c := range r.Channels {
 			if c != ChannelMail && c != ChannelSMS {
 				return InvalidField(at("channels"), "invalid_channel", "A channel is mail or sms.")
+			}
+			if slices.Contains(r.Channels[:n], c) {
+				return InvalidField(at("channels"), "duplicate_channel", "A channel stands twice in this rule.")
 			}
 		}
 		seen[r.ID] = true

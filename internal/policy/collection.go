@@ -5,10 +5,12 @@ import "time"
 // PlanCollection says how an unpaid invoice is followed up: the rules of its cadence, counted from the instant of issue,
 // each once, all dropped as soon as it is paid or voided.
 func PlanCollection(f CollectionFacts) Outlook {
-	s := &settler{g: f.Ground}
-	s.out.Stage = f.Invoice.Status
+	s := newSettler(f.Ground, f.Invoice.Status)
+	if f.Invoice.IssuedAt == nil { // a draft is followed by its visit's journey
+		return s.finish(true)
+	}
 	over, why := f.over()
-	last := time.Time{}
+	last := *f.Invoice.IssuedAt
 	for _, r := range f.Rules {
 		at := r.When.Instant(*f.Invoice.IssuedAt, f.Zone)
 		if at.After(last) {
@@ -16,15 +18,13 @@ func PlanCollection(f CollectionFacts) Outlook {
 		}
 		f.wishRule(s, r, at, over, why)
 	}
-	if over == "" && !last.IsZero() {
+	if over == "" {
 		s.task(TaskWish{
 			Cause: "unpaid", Kind: "unpaid", Queue: "billing", DueAt: last.Add(unpaidPatience),
 			Title: "Every follow-up went out and the invoice is still unpaid. Call, agree a plan or write it off.",
 		})
 	}
-	out := s.finish()
-	out.Done = out.quiet && over != ""
-	return out
+	return s.finish(over != "")
 }
 
 // unpaidPatience is how long after the last rule a person is asked.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -18,15 +19,12 @@ const (
 
 // PlanJourney says what one appointment's journey does now, next and not at all. It reads no clock: the facts carry it.
 func PlanJourney(f JourneyFacts) Outlook {
-	s := &settler{g: f.Ground}
-	s.out.Stage = string(f.Status)
+	s := newSettler(f.Ground, string(f.Status))
 	f.wishMessages(s)
 	f.wishVisit(s)
 	f.wishMoney(s)
 	f.wishPacket(s)
-	out := s.finish()
-	out.Done = out.quiet && Terminal(f.Status)
-	return out
+	return s.finish(Terminal(f.Status))
 }
 
 // wishMessages: one confirmation a version after the grace, each reminder once a version, one notice of a cancellation.
@@ -40,7 +38,7 @@ func (f JourneyFacts) wishMessages(s *settler) {
 		if f.Version > 1 {
 			w.Why = "the visit was moved"
 		}
-		w.exempt = f.ByClient && f.answers(f.ChangedAt)
+		w.exempt = f.ByClient && f.answers(f.ChangedAt, w.At)
 		w.drop, w.detail = over, why
 		s.wish(w)
 	}
@@ -73,7 +71,7 @@ func (f JourneyFacts) wishCancellation(s *settler) {
 	key := func(channel string) string { return fmt.Sprintf("cancellation/told/%s/v%d", channel, f.Version) }
 	for _, c := range f.channels(Rule{}, purposeService, key) {
 		w := f.message(RuleCancellation, c, key(c), f.StatusAt)
-		w.Why, w.until, w.exempt = "the visit was cancelled", f.StartsAt, f.EndedBy == ByClient && f.answers(f.StatusAt)
+		w.Why, w.until, w.exempt = "the visit was cancelled", f.StartsAt, f.EndedBy == ByClient && f.answers(f.StatusAt, w.At)
 		if !f.told() {
 			w.drop, w.detail = DropCancelled, "the client was never told of the visit"
 		}
@@ -81,17 +79,18 @@ func (f JourneyFacts) wishCancellation(s *settler) {
 	}
 }
 
-// answers: a message now would still be an answer to what the client did at that instant.
-func (f JourneyFacts) answers(did time.Time) bool { return !f.Now.After(did.Add(answerWindow)) }
+// answers: a message at its time, or now if that has passed, is still an answer to what the client did.
+func (f JourneyFacts) answers(did, at time.Time) bool {
+	latest := did.Add(answerWindow)
+	return !f.Now.After(latest) && !at.After(latest)
+}
 
 // told: some message about this visit reached a gateway, or may have.
 func (f JourneyFacts) told() bool {
-	for _, c := range []string{ChannelMail, ChannelSMS} {
-		for v := 1; v <= f.Version; v++ {
-			e, ok := f.Effects[fmt.Sprintf("confirmation/booked/%s/v%d", c, v)]
-			if ok && e.State != EffectRefused && e.State != EffectFailed {
-				return true
-			}
+	for key := range f.Effects {
+		rule, _, _ := strings.Cut(key, "/")
+		if (rule == RuleConfirmation || rule == RuleReminder) && f.carried(key) {
+			return true
 		}
 	}
 	return false
@@ -119,12 +118,37 @@ func (f JourneyFacts) wishVisit(s *settler) {
 			At: f.StartsAt.Add(time.Duration(n) * time.Minute), Why: "nobody arrived", Summary: "Mark as no-show",
 		}})
 	}
+	if !Terminal(f.Status) {
+		f.wishAnswer(s)
+	}
 	if f.Settings.AutoComplete && (f.Status == StatusArrived || f.Status == StatusRoomed || f.Status == StatusWithProvider) {
 		s.wish(wish{Step: Step{
 			Key: fmt.Sprintf("complete/v%d/c%d", f.Version, f.Completions+1), Kind: StepComplete, Rule: RuleVisit,
 			At: f.EndsAt, Why: "the visit's time is over", Summary: "Complete the visit",
 		}})
 	}
+}
+
+// visitPatience is how long after its end a visit may stay without an outcome before a person is asked.
+const visitPatience = time.Hour
+
+// wishAnswer asks the front desk for what only people know: whether a request is granted, and how a visit ended.
+func (f JourneyFacts) wishAnswer(s *settler) {
+	if f.Status == StatusRequested {
+		s.task(TaskWish{
+			Cause: fmt.Sprintf("request/v%d", f.Version), Kind: "request_open", Queue: "front_desk", DueAt: f.BookedAt,
+			Title: "A request waits for an answer. Approve or decline it.",
+		})
+		return
+	}
+	end := f.EndsAt
+	if f.StatusAt.After(end) {
+		end = f.StatusAt
+	}
+	s.task(TaskWish{
+		Cause: fmt.Sprintf("outcome/v%d/c%d", f.Version, f.Completions), Kind: "visit_open", Queue: "front_desk", DueAt: end.Add(visitPatience),
+		Title: "The visit's time is over. Complete it, mark it as a no-show or cancel it.",
+	})
 }
 
 // wishMoney: a completed visit makes one draft, issued by the cutoff of the same day, charged where a card is on file,
@@ -135,10 +159,15 @@ func (f JourneyFacts) wishMoney(s *settler) {
 		return wish{Step: Step{Key: fmt.Sprintf("%s/c%d", name, n), Kind: kind, Rule: RuleInvoice, At: at, Why: why, Summary: summary}}
 	}
 	inv := f.Invoice
-	if f.Status != StatusCompleted {
-		if inv != nil && inv.Status != InvoiceVoid {
-			s.wish(step("void", StepVoidInvoice, f.StatusAt, "the visit is not completed any more", "Void the invoice"))
+	undone := f.Status != StatusCompleted || (inv != nil && inv.Completion < n) // taken back, and perhaps completed again since
+	if undone && inv != nil && inv.Status != InvoiceVoid {
+		w := step("void", StepVoidInvoice, f.StatusAt, "the visit is not completed any more", "Void the invoice")
+		w.Key = fmt.Sprintf("void/c%d", inv.Completion)
+		if s.wish(w) {
+			return // the next completion's invoice follows when this one is void
 		}
+	}
+	if f.Status != StatusCompleted {
 		return
 	}
 	completed := *f.CompletedAt
@@ -156,8 +185,11 @@ func (f JourneyFacts) wishMoney(s *settler) {
 		cutoff = completed
 	}
 	issue := step("issue", StepIssueInvoice, cutoff, "invoices go out the same day", "Issue the invoice")
-	if inv.Status == InvoiceVoid {
+	switch {
+	case inv.Status == InvoiceVoid:
 		issue.drop, issue.detail = DropVoided, "the invoice was voided"
+	case inv.IssuedAt != nil:
+		issue.drop, issue.detail = DropSent, "the invoice was issued by hand"
 	}
 	s.wish(issue)
 	if inv.IssuedAt != nil {
@@ -179,9 +211,7 @@ func (f JourneyFacts) wishCharge(s *settler, inv InvoiceFacts) {
 	case !f.Settings.AutoCharge:
 		w.drop, w.detail = DropOff, "charging by itself is switched off"
 	}
-	s.wish(w)
-	charged, begun := f.Effects[key]
-	if w.drop == "" && (!begun || !charged.Final) {
+	if s.wish(w) {
 		return
 	}
 	mail := func(channel string) string { return fmt.Sprintf("invoice/issued/%s/c%d", channel, inv.Completion) }
@@ -217,6 +247,8 @@ func (f JourneyFacts) message(rule, channel, key string, at time.Time) wish {
 	}
 }
 
+// messageNames are how operators read a message, by the first part of its key.
 var messageNames = map[string]string{
 	RuleConfirmation: "Confirmation", RuleReminder: "Reminder", RuleCancellation: "Notice of cancellation", RuleInvoice: "Invoice",
+	"dunning": "Payment reminder", RuleRecall: "Recall",
 }

@@ -30,6 +30,7 @@ type Step struct {
 	Channel string    `json:"channel,omitempty"` // mail or sms, for messages
 	Why     string    `json:"why,omitempty"`     // what caused it, in one clause, without personal data
 	Summary string    `json:"summary,omitempty"` // how operators read it in the Temporal UI: "Reminder · 24 h before · e-mail"
+	Settle  bool      `json:"settle,omitempty"`  // an attempt may have acted and the facts say no by now: find its outcome, act no more
 }
 
 // Plan is what a run needs to know after each look. Instants only; nothing personal.
@@ -73,7 +74,7 @@ type Outlook struct {
 	Held    bool       // something waits for staff to resume it
 	Done    bool
 
-	quiet bool // nothing due, nothing to come, nothing held
+	next string // what happens at WakeAt
 }
 
 // Dropped is a step that will not happen, with a typed reason and the rule that decides it.
@@ -113,11 +114,16 @@ const (
 func (o Outlook) Plan(g Ground) Plan {
 	p := Plan{Due: o.Due, Now: g.Now, WakeAt: o.WakeAt, RealNow: g.RealNow, RetryAt: o.RetryAt, Unarmed: g.TestClock, Done: o.Done}
 	p.Detail = "Stage: " + o.Stage
-	if o.Waiting != "" {
+	if len(o.Due) > 0 {
+		p.Detail += "\n\nNow: " + o.Waiting
+	}
+	switch {
+	case o.WakeAt != nil && o.RetryAt == nil:
+		p.Waiting = "Waiting until " + o.WakeAt.In(g.Zone).Format("Mon 2 Jan 2006 15:04 MST") + ": " + o.next
+	case o.Waiting != "" && len(o.Due) == 0:
 		p.Waiting = "Waiting: " + o.Waiting
-		if o.WakeAt != nil {
-			p.Waiting = "Waiting until " + o.WakeAt.In(g.Zone).Format("Mon 2 Jan 2006 15:04 MST") + ": " + o.Waiting
-		}
+	}
+	if p.Waiting != "" {
 		p.Detail += "\n\n" + p.Waiting
 	}
 	return p

@@ -20,8 +20,7 @@ const recallPatience = 14 * 24 * time.Hour
 // PlanRecall invites a client back by the rules of the cadence, counted from the due day, until a visit is booked, the
 // client says stop or every invitation went unanswered.
 func PlanRecall(f RecallFacts) Outlook {
-	s := &settler{g: f.Ground}
-	s.out.Stage = f.Status
+	s := newSettler(f.Ground, f.Status)
 	over, why := f.over()
 	anchor := StartOfDay(f.DueOn, f.Zone)
 	last := anchor
@@ -33,9 +32,7 @@ func PlanRecall(f RecallFacts) Outlook {
 		f.wishRule(s, r, at, over, why)
 	}
 	f.wishClose(s, over, last)
-	out := s.finish()
-	out.Done = out.quiet && f.Status != RecallStarted
-	return out
+	return s.finish(f.Status != RecallStarted)
 }
 
 func (f RecallFacts) over() (DropReason, string) {

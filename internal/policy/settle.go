@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +37,8 @@ type wish struct {
 	until   time.Time // no use at or after this instant; zero: always of use
 	purpose string    // service or recall: a message, bound by quiet hours, opt-outs and channel pauses
 	exempt  bool      // answers what the client did in the last 10 minutes: quiet hours do not bind
+	fired   bool      // staff said now or again: a pause before that does not bind
+	pushed  bool      // quiet hours moved it
 	drop    DropReason
 	detail  string
 }
@@ -73,38 +75,79 @@ func (t TaskWish) same(o TaskWish) bool { return t.Cause == o.Cause }
 
 // settler collects the outlook of one subject.
 type settler struct {
-	g   Ground
-	out Outlook
+	g    Ground
+	out  Outlook
+	seen map[string]bool // keys that a wish stood for
 }
 
-func (s *settler) wish(w wish) {
+func newSettler(g Ground, stage string) *settler {
+	return &settler{g: g, out: Outlook{Stage: stage}, seen: map[string]bool{}}
+}
+
+// wish places one step: due, future or dropped with its reason. open tells that it is still to be settled.
+func (s *settler) wish(w wish) (open bool) {
 	w = s.again(w)
+	s.seen[w.Key] = true
 	if at, ok := s.override(VerbFireNow, w.Key); ok && w.drop == "" {
-		w.At, w.exempt, w.Why = at, true, "staff said: now"
+		w.At, w.exempt, w.fired, w.Why = at, true, true, "staff said: now"
 	}
-	if w.purpose != "" && !w.exempt {
-		w.At = s.g.Settings.QuietHours.NextAllowed(w.At, s.zones()...)
-	}
-	if e, ok := s.g.Effects[w.Key]; ok {
-		s.begun(w, e)
-		return
+	s.outOfQuiet(&w, w.At)
+	stale, resumed := s.stale(&w)
+	if e, ok := s.g.Effects[w.Key]; ok && (e.Final || e.State == EffectClaimed) {
+		return s.begun(w, e)
 	}
 	if at, ok := s.override(VerbSkip, w.Key); ok {
 		s.not(w, DropSkipped, "staff skipped it "+at.In(s.g.Zone).Format("Mon 2 Jan 15:04"))
-		return
+		return false
+	}
+	if !w.At.After(s.g.Now) {
+		s.outOfQuiet(&w, s.g.Now)
 	}
 	if reason, detail := s.refusal(w); reason != "" {
 		s.not(w, reason, detail)
-		return
+		return false
 	}
-	if s.held(&w) {
-		return
+	if s.held(w) {
+		return true
+	}
+	switch stale {
+	case staleSkip:
+		s.not(w, DropSkipped, "fell due while paused")
+		return false
+	case staleAsk:
+		s.askStale(w, resumed)
+		return true
 	}
 	if w.At.After(s.g.Now) {
 		s.later(w)
-		return
+		return true
+	}
+	return s.refusedBefore(w)
+}
+
+// refusedBefore places a step whose time has come: after a sure refusal it waits for its next attempt, unless staff said retry.
+func (s *settler) refusedBefore(w wish) (open bool) {
+	e, ok := s.g.Effects[w.Key]
+	if ok && e.NextAt != nil && e.NextAt.After(s.g.RealNow) {
+		if _, asked := s.overrideAfter(w.Key, e, VerbRetry, VerbFireNow); !asked {
+			s.retryAt(*e.NextAt)
+			w.Why = "the gateway refused (" + e.Reason + "); tried again by itself"
+			s.out.Future = append(s.out.Future, w.Step)
+			return true
+		}
 	}
 	s.out.Due = append(s.out.Due, w.Step)
+	return true
+}
+
+// outOfQuiet moves a message that would start at an instant within quiet hours to their end.
+func (s *settler) outOfQuiet(w *wish, start time.Time) {
+	if w.purpose == "" || w.exempt {
+		return
+	}
+	if at := s.g.Settings.QuietHours.NextAllowed(start, s.zones()...); !at.Equal(start) {
+		w.At, w.pushed = at, true
+	}
 }
 
 // again follows send_again and retry: each gives a settled effect a key of its own.
@@ -119,45 +162,51 @@ func (s *settler) again(w wish) wish {
 		if !asked {
 			return w
 		}
-		old := w
-		old.Step.Key = w.Key
-		s.not(old, dropOf(e.State), "sent again as "+fmt.Sprintf("%s/again%d", base, n))
-		w.Key = fmt.Sprintf("%s/again%d", base, n)
-		w.At, w.exempt, w.Why = at, true, "staff said: send again"
+		next := againKey(base, n)
+		s.seen[w.Key] = true
+		s.not(w, dropOf(e.State), "sent again as "+next)
+		w.Key = next
+		w.At, w.exempt, w.fired, w.Why = at, true, true, "staff said: send again"
 	}
 }
 
-// begun places a step whose effect row exists.
-func (s *settler) begun(w wish, e Effect) {
-	switch {
-	case e.State == EffectClaimed:
-		ready := e.CallBy.Add(claimSlack)
-		if ready.After(s.g.RealNow) {
-			s.retryAt(ready)
-			w.Why = "under way"
-			s.out.Future = append(s.out.Future, w.Step)
-			return
-		}
-		s.out.Due = append(s.out.Due, w.Step)
-	case e.State == EffectFailed && !e.Final:
-		if reason, detail := s.refusal(w); reason != "" {
-			s.not(w, reason, detail)
-			return
-		}
-		if _, ok := s.override(VerbSkip, w.Key); ok {
-			s.not(w, DropSkipped, "staff skipped it")
-			return
-		}
-		if _, ok := s.overrideAfter(w.Key, e, VerbRetry, VerbFireNow); ok || !e.NextAt.After(s.g.RealNow) {
-			s.out.Due = append(s.out.Due, w.Step)
-			return
-		}
-		s.retryAt(*e.NextAt)
-		w.Why = "the gateway refused (" + e.Reason + "); tried again by itself"
-		s.out.Future = append(s.out.Future, w.Step)
-	default:
+// begun places a step that an attempt owns, or whose effect is final. A claim that nobody ended is due again after its call
+// must be over; where the facts say no by now, only its outcome is still wanted.
+func (s *settler) begun(w wish, e Effect) (open bool) {
+	if e.State != EffectClaimed {
 		s.not(w, dropOf(e.State), e.Reason)
 		s.ask(w, e)
+		return false
+	}
+	if ready := e.CallBy.Add(claimSlack); ready.After(s.g.RealNow) {
+		s.retryAt(ready)
+		w.Why = "under way"
+		s.out.Future = append(s.out.Future, w.Step)
+		return true
+	}
+	w.At = e.ClaimedFor
+	now := w
+	s.outOfQuiet(&now, s.g.Now)
+	reason, _ := s.refusal(w)
+	w.Settle = reason != "" || now.pushed
+	s.out.Due = append(s.out.Due, w.Step)
+	return true
+}
+
+// leftBehind follows what was begun and is not planned any more (another version took over, the completion was undone):
+// an attempt must still be ended, and an outcome that nobody knows still be told to a person.
+func (s *settler) leftBehind() {
+	for _, key := range slices.Sorted(maps.Keys(s.g.Effects)) {
+		e := s.g.Effects[key]
+		if s.seen[key] || (e.State != EffectClaimed && e.State != EffectUnknown) {
+			continue
+		}
+		w := wishOfKey(key)
+		w.At, w.Why, w.drop = e.ClaimedFor, "its outcome is still open", DropMoved
+		if _, again := s.g.Effects[againAfter(key)]; e.State == EffectUnknown && again {
+			continue
+		}
+		s.begun(w, e)
 	}
 }
 
@@ -196,7 +245,7 @@ func (s *settler) task(t TaskWish) {
 		return
 	}
 	if t.DueAt.After(s.g.Now) {
-		s.wakeAt(t.DueAt)
+		s.wakeAt(t.DueAt, "a task for people: "+strings.ReplaceAll(t.Kind, "_", " "))
 		s.out.Later = append(s.out.Later, t)
 		return
 	}
@@ -209,7 +258,7 @@ func (s *settler) refusal(w wish) (DropReason, string) {
 		return w.drop, w.detail
 	}
 	if !w.until.IsZero() && !w.At.Before(w.until) {
-		if w.purpose != "" && !w.exempt {
+		if w.pushed {
 			return DropQuietPast, "quiet hours push it past its use"
 		}
 		return DropStale, "of no use any more"
@@ -230,66 +279,6 @@ func (s *settler) refusal(w wish) (DropReason, string) {
 		return DropOptedOut, "opted out of " + w.Channel
 	}
 	return "", ""
-}
-
-// held places a step that waits for staff: its journey or channel is paused. After resume the stale policy decides.
-func (s *settler) held(w *wish) bool {
-	paused, resumed := s.pause(w.Key)
-	if paused != nil && resumed == nil {
-		s.not(*w, DropPaused, "paused by staff until resumed")
-		s.out.Held = true
-		s.task(TaskWish{
-			Cause: "paused/" + paused.At.UTC().Format(time.RFC3339), Kind: "paused", Queue: "front_desk",
-			Title: "Paused for a week. Resume, or skip what is left.", DueAt: paused.At.Add(pausePatience),
-		})
-		return true
-	}
-	if w.Channel != "" && s.g.Paused[w.Channel] && !w.At.After(s.g.Now) {
-		s.not(*w, DropOff, w.Channel+" is paused for the practice; resume the channel to send")
-		return true
-	}
-	if paused == nil || w.At.Before(paused.At) || !w.At.Before(resumed.At) {
-		return false
-	}
-	policy := resumed.Value
-	if policy == "" {
-		policy = s.g.Settings.StalePolicy
-	}
-	switch policy {
-	case "skip":
-		s.not(*w, DropSkipped, "fell due while paused")
-		return true
-	case "ask":
-		s.not(*w, DropPaused, "fell due while paused; a person decides")
-		s.out.Held = true
-		s.task(TaskWish{
-			Cause: "stale/" + w.Key + "/" + resumed.At.UTC().Format(time.RFC3339), Kind: "stale_step", Queue: "front_desk", StepKey: w.Key,
-			Title: w.Summary + ": fell due while paused. Fire now or skip.", DueAt: resumed.At,
-		})
-		return true
-	}
-	w.At = resumed.At
-	return false
-}
-
-// pause is the last pause that binds this step, and the resume that followed it.
-func (s *settler) pause(key string) (paused, resumed *Override) {
-	for i, o := range s.g.Overrides {
-		if o.StepKey != "" && o.StepKey != key {
-			continue
-		}
-		switch o.Verb {
-		case VerbPause:
-			if paused == nil || resumed != nil {
-				paused, resumed = &s.g.Overrides[i], nil
-			}
-		case VerbResume:
-			if paused != nil && resumed == nil {
-				resumed = &s.g.Overrides[i]
-			}
-		}
-	}
-	return paused, resumed
 }
 
 func (s *settler) override(verb, key string) (time.Time, bool) {
@@ -321,12 +310,12 @@ func (s *settler) not(w wish, reason DropReason, detail string) {
 
 func (s *settler) later(w wish) {
 	s.out.Future = append(s.out.Future, w.Step)
-	s.wakeAt(w.At)
+	s.wakeAt(w.At, w.Summary)
 }
 
-func (s *settler) wakeAt(t time.Time) {
+func (s *settler) wakeAt(t time.Time, what string) {
 	if s.out.WakeAt == nil || t.Before(*s.out.WakeAt) {
-		s.out.WakeAt = &t
+		s.out.WakeAt, s.out.next = &t, what
 	}
 }
 
@@ -343,8 +332,10 @@ func (s *settler) zones() []*time.Location {
 	return []*time.Location{s.g.Zone}
 }
 
-// finish orders the outlook and says in one clause what the subject waits for.
-func (s *settler) finish() Outlook {
+// finish orders the outlook, says in one clause what the subject waits for, and decides whether it is done: over, and nothing
+// due, to come or held. What is not over and has nothing to wait for is shown to a person, so that no subject is forgotten.
+func (s *settler) finish(over bool) Outlook {
+	s.leftBehind()
 	byTime := func(a, b Step) int {
 		if c := a.At.Compare(b.At); c != 0 {
 			return c
@@ -354,58 +345,27 @@ func (s *settler) finish() Outlook {
 	slices.SortFunc(s.out.Due, byTime)
 	slices.SortFunc(s.out.Future, byTime)
 	slices.SortStableFunc(s.out.Not, func(a, b Dropped) int { return byTime(a.Step, b.Step) })
+	quiet := len(s.out.Due) == 0 && len(s.out.Future) == 0 && len(s.out.Later) == 0 && !s.out.Held
+	s.out.Done = quiet && over
+	if quiet && !over && len(s.out.Tasks) == 0 {
+		s.task(TaskWish{
+			Cause: "idle", Kind: "idle", Queue: "front_desk", DueAt: s.g.Now,
+			Title: "Nothing more happens here by itself. Decide what to do.",
+		})
+	}
 	switch {
 	case len(s.out.Due) > 0:
 		s.out.Waiting = "doing " + s.out.Due[0].Summary
 	case s.out.RetryAt != nil:
 		s.out.Waiting = "a gateway, looked at again by itself"
-	case len(s.out.Future) > 0:
-		s.out.Waiting = s.out.Future[0].Summary
+	case s.out.WakeAt != nil:
+		s.out.Waiting = s.out.next
 	case len(s.out.Tasks) > 0:
-		s.out.Waiting = "a person: " + s.out.Tasks[0].Kind
+		s.out.Waiting = "a person: " + strings.ReplaceAll(s.out.Tasks[0].Kind, "_", " ")
+	case s.out.Held:
+		s.out.Waiting = "staff to resume it"
 	}
-	s.out.quiet = len(s.out.Due) == 0 && len(s.out.Future) == 0 && len(s.out.Later) == 0 && !s.out.Held
 	return s.out
-}
-
-// channels resolves a rule's channels for one client. With none named it is the preferred one, or the other where that
-// cannot be used; a channel that already carried the rule's message stays, so that an opt-out in between sends nothing twice.
-func (g Ground) channels(r Rule, purpose string, key func(channel string) string) []string {
-	if len(r.Channels) > 0 {
-		return r.Channels
-	}
-	both := []string{g.Client.Prefers, ChannelMail, ChannelSMS}
-	for _, c := range both {
-		if e, ok := g.Effects[key(c)]; ok && (e.State == EffectAccepted || e.State == EffectUnknown || e.State == EffectClaimed) {
-			return []string{c}
-		}
-	}
-	if c, ok := g.rerouted(key); ok {
-		return []string{c}
-	}
-	for _, c := range both {
-		if r := g.Client.reach(purpose)[c]; r.Address && !r.OptedOut {
-			return []string{c}
-		}
-	}
-	return []string{g.Client.Prefers}
-}
-
-// rerouted is the channel that staff chose for a step, under whichever channel it was planned.
-func (g Ground) rerouted(key func(channel string) string) (string, bool) {
-	for _, o := range slices.Backward(g.Overrides) {
-		if o.Verb == VerbReroute && (o.StepKey == key(ChannelMail) || o.StepKey == key(ChannelSMS)) {
-			return o.Value, true
-		}
-	}
-	return "", false
-}
-
-func (c Contact) reach(purpose string) map[string]Reach {
-	if purpose == purposeRecall {
-		return c.Recall
-	}
-	return c.Service
 }
 
 func dropOf(s EffectState) DropReason {
@@ -419,20 +379,4 @@ func dropOf(s EffectState) DropReason {
 	default:
 		return DropRefused
 	}
-}
-
-// sendStep is the kind of step that carries a message over a channel.
-func sendStep(channel string) string {
-	if channel == ChannelSMS {
-		return StepSendSMS
-	}
-	return StepSendMail
-}
-
-// channelName is how operators read a channel.
-func channelName(channel string) string {
-	if channel == ChannelSMS {
-		return "text"
-	}
-	return "e-mail"
 }
