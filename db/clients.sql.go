@@ -112,6 +112,46 @@ func (q *Queries) ClientInsert(ctx context.Context, arg ClientInsertParams) erro
 	return err
 }
 
+const clientLikeness = `-- name: ClientLikeness :many
+select id, word_similarity(search_key($1::text), search_name)::float8 as likeness,
+    similarity(search_key($1::text), search_name)::float8 as closeness
+from clients where practice_id = $2 and id = any($3::uuid[])
+order by id
+`
+
+type ClientLikenessParams struct {
+	Query      string
+	PracticeID policy.ID
+	Ids        []policy.ID
+}
+
+type ClientLikenessRow struct {
+	ID        policy.ID
+	Likeness  float64
+	Closeness float64
+}
+
+// How much a name is like those of clients found otherwise.
+func (q *Queries) ClientLikeness(ctx context.Context, arg ClientLikenessParams) ([]ClientLikenessRow, error) {
+	rows, err := q.db.Query(ctx, clientLikeness, arg.Query, arg.PracticeID, arg.Ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ClientLikenessRow{}
+	for rows.Next() {
+		var i ClientLikenessRow
+		if err := rows.Scan(&i.ID, &i.Likeness, &i.Closeness); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const clientList = `-- name: ClientList :many
 select practice_id, id, given_name, family_name, birthday_on, locale, zone, status, payer_id, prefers, source, gateway_customer,
     version, created_at
@@ -185,7 +225,7 @@ select c.id, c.given_name, c.family_name, c.birthday_on, c.status,
     word_similarity(search_key($1::text), c.search_name)::float8 as likeness,
     similarity(search_key($1::text), c.search_name)::float8 as closeness
 from clients c
-where c.practice_id = $2 and c.id in (select search_clients($1::text, $3::int))
+where c.practice_id = $2 and c.id in (select search_clients(search_key($1::text), $3::int))
 order by likeness desc, closeness desc, c.id
 `
 

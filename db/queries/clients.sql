@@ -96,7 +96,7 @@ select c.id, c.given_name, c.family_name, c.birthday_on, c.status,
     word_similarity(search_key(@query::text), c.search_name)::float8 as likeness,
     similarity(search_key(@query::text), c.search_name)::float8 as closeness
 from clients c
-where c.practice_id = @practice_id and c.id in (select search_clients(@query::text, @most::int))
+where c.practice_id = @practice_id and c.id in (select search_clients(search_key(@query::text), @most::int))
 order by likeness desc, closeness desc, c.id;
 
 -- name: ClientsFound :many
@@ -132,3 +132,10 @@ where practice_id = @practice_id and client_id = @client_id and revoked_at is nu
 select id, purpose, source, at from opt_outs
 where practice_id = @practice_id and channel = @channel and address = @address and lifted_at is null
 order by at, id;
+
+-- name: ClientLikeness :many
+-- How much a name is like those of clients found otherwise.
+select id, word_similarity(search_key(@query::text), search_name)::float8 as likeness,
+    similarity(search_key(@query::text), search_name)::float8 as closeness
+from clients where practice_id = @practice_id and id = any(@ids::uuid[])
+order by id;

@@ -96,7 +96,7 @@ func (in *SearchInput) collect(ctx context.Context, tx *db.Tx, hits *searchHits)
 			return fmt.Errorf("search by name: %w", err)
 		}
 		for _, r := range rows {
-			hits.add(Found{ID: r.ID, GivenName: r.GivenName, FamilyName: r.FamilyName, BirthdayOn: r.BirthdayOn, Status: r.Status}, "name", nameScore(r))
+			hits.add(Found{ID: r.ID, GivenName: r.GivenName, FamilyName: r.FamilyName, BirthdayOn: r.BirthdayOn, Status: r.Status}, "name", nameScore(r.Likeness, r.Closeness))
 		}
 	}
 	for _, by := range []struct {
@@ -115,7 +115,7 @@ func (in *SearchInput) collect(ctx context.Context, tx *db.Tx, hits *searchHits)
 		}
 	}
 	if in.BirthdayOn == nil {
-		return nil
+		return in.likeness(ctx, tx, hits)
 	}
 	rows, err := tx.ClientsByBirthday(ctx, db.ClientsByBirthdayParams{PracticeID: tx.Practice, BirthdayOn: in.BirthdayOn, PageSize: candidates})
 	if err != nil {
@@ -124,11 +124,38 @@ func (in *SearchInput) collect(ctx context.Context, tx *db.Tx, hits *searchHits)
 	for _, r := range rows {
 		hits.add(Found{ID: r.ID, GivenName: r.GivenName, FamilyName: r.FamilyName, BirthdayOn: r.BirthdayOn, Status: r.Status}, "birthday", scoreBirthday)
 	}
+	return in.likeness(ctx, tx, hits)
+}
+
+// likeness adds the name's score to those who were found by something else only: of many with one name the search by name
+// gives the first.
+func (in *SearchInput) likeness(ctx context.Context, tx *db.Tx, hits *searchHits) error {
+	var ids []policy.ID
+	for id, f := range hits.byID {
+		if !slices.Contains(f.Matched, "name") {
+			ids = append(ids, id)
+		}
+	}
+	if in.Name == "" || len(ids) == 0 {
+		return nil
+	}
+	rows, err := tx.ClientLikeness(ctx, db.ClientLikenessParams{PracticeID: tx.Practice, Query: in.Name, Ids: ids})
+	if err != nil {
+		return fmt.Errorf("weigh by name: %w", err)
+	}
+	for _, r := range rows {
+		if r.Likeness >= leastLikeness {
+			hits.add(Found{ID: r.ID}, "name", nameScore(r.Likeness, r.Closeness))
+		}
+	}
 	return nil
 }
 
+// leastLikeness is below which a name counts as another one.
+const leastLikeness = 0.4
+
 // nameScore: how much of what was typed is in the name, and a little for how much of the name was typed.
-func nameScore(r db.ClientSearchRow) float64 { return 0.8*r.Likeness + 0.2*r.Closeness }
+func nameScore(likeness, closeness float64) float64 { return 0.8*likeness + 0.2*closeness }
 
 // narrow leaves out whom the caller may not see.
 func (in *SearchInput) narrow(ctx context.Context, tx *db.Tx, hits *searchHits) error {
