@@ -28,6 +28,7 @@ type claim struct {
 	object   *policy.ID // the message or payment row that an earlier attempt made, or this one
 	attempt  int32
 	old      bool // the key is older than the gateway remembers: search first
+	settle   bool // the facts say no by now: find the outcome of the earlier attempt, act no more
 	deadline time.Time
 }
 
@@ -106,6 +107,7 @@ func (a *Activities) claim(ctx context.Context, tx *db.Tx, s policy.Subject, ste
 	if found {
 		c.object, c.attempt = row.ObjectID, row.Attempt+1
 		c.old = resumed && look.Ground.RealNow.Sub(row.FirstClaimedAt) > searchAfter
+		c.settle = resumed && !actable(look.Outlook, step.Key)
 		if row.IdemKey != nil {
 			c.idemKey = *row.IdemKey
 		}
@@ -153,6 +155,16 @@ func judge(o policy.Outlook, key string) (wanted bool, reason string) {
 		return false, string(d.Reason) + ": " + d.Detail
 	}
 	return false, string(policy.DropMoved) + ": another version of the visit took over"
+}
+
+// actable: the planner of this moment wants the step done, and not only its outcome found.
+func actable(o policy.Outlook, key string) bool {
+	for _, s := range o.Due {
+		if s.Key == key {
+			return !s.Settle
+		}
+	}
+	return false
 }
 
 func (c *claim) write(ctx context.Context, tx *db.Tx, found bool) error {

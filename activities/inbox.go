@@ -50,7 +50,7 @@ func (a *Activities) Apply(ctx context.Context, e Event) (Applied, error) {
 
 func (a *Activities) applyStripe(ctx context.Context, e Event) (Applied, error) {
 	var event stripe.Event
-	if err := json.Unmarshal(e.Body, &event); err != nil {
+	if !readable(e.Body, &event) {
 		return refused("unreadable"), nil
 	}
 	if event.Livemode != a.cards.Livemode() {
@@ -142,11 +142,11 @@ func (a *Activities) applyNews(ctx context.Context, practice policy.ID, news des
 // applyMail moves a message along: processed, delivered, bounced.
 func (a *Activities) applyMail(ctx context.Context, e Event) (Applied, error) {
 	var event mail.Event
-	if err := json.Unmarshal(e.Body, &event); err != nil {
+	if !readable(e.Body, &event) {
 		return refused("unreadable"), nil
 	}
-	message, err := policy.ParseID(event.MessageRef)
-	if err != nil {
+	message, ours := idOf(event.MessageRef)
+	if !ours {
 		return ignored("not one of ours"), nil
 	}
 	status, ok := mailStatus[event.Type]
@@ -167,17 +167,17 @@ var mailOptOut = map[string]string{"spamreport": "all", "unsubscribe": "recall",
 func (a *Activities) applySMS(ctx context.Context, e Event) (Applied, error) {
 	if e.Type == "inbound" {
 		var in sms.Inbound
-		if err := json.Unmarshal(e.Body, &in); err != nil {
+		if !readable(e.Body, &in) {
 			return refused("unreadable"), nil
 		}
 		return a.applyInbound(ctx, in)
 	}
 	var status sms.Status
-	if err := json.Unmarshal(e.Body, &status); err != nil {
+	if !readable(e.Body, &status) {
 		return refused("unreadable"), nil
 	}
-	message, err := policy.ParseID(status.Ref)
-	if err != nil {
+	message, ours := idOf(status.Ref)
+	if !ours {
 		return ignored("not one of ours"), nil
 	}
 	state, ok := map[string]string{"queued": "sent", "sent": "sent", "delivered": "delivered", "undelivered": "failed", "failed": "failed"}[status.State]
@@ -223,13 +223,19 @@ func unfetched(out gateway.Outcome) (Applied, bool) {
 	}
 }
 
+// readable reads the JSON that our own hook wrote.
+func readable(raw []byte, into any) bool { return json.Unmarshal(raw, into) == nil }
+
+// idOf reads one of our ids as it comes back from a gateway; other people's references are none of ours.
+func idOf(ref string) (policy.ID, bool) {
+	id, err := policy.ParseID(ref)
+	return id, err == nil
+}
+
 func idsIn(metadata map[string]string) (practice, payment policy.ID, ok bool) {
-	practice, err := policy.ParseID(metadata["practice"])
-	if err != nil {
-		return practice, payment, false
-	}
-	payment, err = policy.ParseID(metadata["payment"])
-	return practice, payment, err == nil
+	practice, known := idOf(metadata["practice"])
+	payment, ours := idOf(metadata["payment"])
+	return practice, payment, known && ours
 }
 
 func appliedIn(practice policy.ID, rung []policy.Subject, err error) (Applied, error) {

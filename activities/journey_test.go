@@ -1,7 +1,6 @@
 package activities_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,7 +27,7 @@ func TestJourney_HappyPath_TellsBillsAndSchedulesTheRecall(t *testing.T) {
 	plan := h.until(booked.Journey, visit.StartsAt.UTC().Format("2006-01-02")+"T23:00:00Z")
 	require.True(t, plan.Done, plan.Detail)
 	require.Equal(t, 1, h.scalar(`select count(*) from invoices where status = 'issued' and number = 1`))
-	require.True(t, strings.Contains(h.post.mails[3].Text, "/l/"), "the invoice carries a pay link")
+	require.Contains(t, h.post.mails[3].Text, "/l/", "the invoice carries a pay link")
 	require.Equal(t, 0, h.scalar(`select coalesce(sum(amount), 0) from ledger_entries`))
 	require.Equal(t, 1, h.scalar(`select count(*) from subjects where kind = 'journey' and status = 'done'`))
 }

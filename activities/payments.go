@@ -62,9 +62,13 @@ func (a *Activities) ChargeCard(ctx context.Context, s policy.Subject, step poli
 // error, is never simply repeated: what our metadata finds decides.
 func (a *Activities) charge(ctx context.Context, c *claim, charge desk.Charge) (stripe.Payment, gateway.Outcome) {
 	metadata := paymentMetadata(charge.Payment)
-	if c.old {
-		if found, out, ok := a.searchPayment(ctx, metadata); ok {
+	if c.old || c.settle {
+		found, out, ok := a.searchPayment(ctx, metadata)
+		switch {
+		case ok:
 			return found, out
+		case c.settle:
+			return stripe.Payment{}, gateway.Outcome{State: gateway.Refused, Final: true, Code: "withdrawn"}
 		}
 		c.idemKey = nextKey(c.idemKey)
 	}

@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // LineInput is what someone charges for: a quantity of something at a price.
 type LineInput struct {
@@ -52,9 +55,9 @@ func (l LineInput) validate() error {
 	case l.QuantityMilli <= 0 || l.QuantityMilli > MaxAmount:
 		return InvalidField("/quantity", "quantity_out_of_range", fmt.Sprintf("The quantity must be between 0.001 and %d.%03d.", MaxAmount/milli, MaxAmount%milli))
 	case validAmount(l.UnitMinor) != nil:
-		return InvalidField("/unit_amount", "amount_out_of_range", validAmount(l.UnitMinor).(*Error).Message)
+		return AtField("/unit_amount", validAmount(l.UnitMinor))
 	case validAmount(l.DiscountMinor) != nil:
-		return InvalidField("/discount", "amount_out_of_range", validAmount(l.DiscountMinor).(*Error).Message)
+		return AtField("/discount", validAmount(l.DiscountMinor))
 	case l.TaxBP < 0 || l.TaxBP > fullRateBP:
 		return InvalidField("/tax_bp", "rate_out_of_range", "The tax rate must be between 0 and 10000 basis points (100 %).")
 	}
@@ -81,12 +84,12 @@ func PriceLines(lines []LineInput) ([]LineAmounts, LineAmounts, error) {
 }
 
 func atLine(i int, err error) error {
-	e := *err.(*Error)
-	e.Fields = []FieldError{{Pointer: fmt.Sprintf("/lines/%d", i), Code: e.Code, Detail: e.Message}}
-	if fields := err.(*Error).Fields; len(fields) > 0 {
-		e.Fields[0].Pointer += fields[0].Pointer
+	pointer := fmt.Sprintf("/lines/%d", i)
+	var e *Error
+	if errors.As(err, &e) && len(e.Fields) > 0 {
+		pointer += e.Fields[0].Pointer
 	}
-	return &e
+	return AtField(pointer, err)
 }
 
 func errTotal() *Error {

@@ -117,7 +117,10 @@ func classify(watch *gateway.Call, err error) gateway.Outcome {
 
 // params carries the context, the key and our opaque ids into any request.
 func params(ctx context.Context, idemKey string, metadata map[string]string) api.Params {
-	p := api.Params{Context: ctx, Metadata: metadata}
+	p := api.Params{Context: ctx}
+	for name, value := range metadata {
+		p.AddMetadata(name, value)
+	}
 	if idemKey != "" {
 		p.IdempotencyKey = api.String(idemKey)
 	}
