@@ -156,7 +156,7 @@ func written(o Outlook, zone *time.Location) string {
 		fmt.Fprintf(&b, "  later  %s %s (%s; %s)\n", show(s.At), s.Key, s.Summary, s.Why)
 	}
 	for _, d := range o.Not {
-		fmt.Fprintf(&b, "  not    %s %s: %s, %s\n", show(d.At), d.Key, d.Reason, d.Detail)
+		fmt.Fprintf(&b, "  not    %s %s: %s\n", show(d.At), d.Key, strings.TrimSuffix(string(d.Reason)+", "+d.Detail, ", "))
 	}
 	for _, w := range o.Tasks {
 		fmt.Fprintf(&b, "  task   %s for %s: %s\n", w.Cause, w.Queue, w.Title)
