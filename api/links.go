@@ -7,11 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"mime"
-	"mime/multipart"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -216,94 +212,6 @@ func (l *links) show(c *gin.Context) {
 	if v, ok := l.open(c); ok {
 		l.page(v, http.StatusOK, draft{})
 	}
-}
-
-// act is the only way to change anything: a form sent by a person, from our own page, with the nonce that this page carried.
-// The one exception is the one-click post of RFC 8058 on an unsubscribe link.
-func (l *links) act(c *gin.Context) {
-	form, err := l.readForm(c)
-	if err != nil {
-		l.fail(visitor{Context: c}, err)
-		return
-	}
-	if slices.Equal(form["do"], []string{"fresh"}) && len(form) == 1 {
-		l.fresh(c)
-		return
-	}
-	v, ok := l.open(c)
-	if !ok {
-		return
-	}
-	if v.link.Purpose == desk.LinkUnsubscribe && oneClick(form) {
-		l.unsubscribe(v, nil)
-		return
-	}
-	nonce, late, err := l.checkForm(v, form)
-	if err != nil {
-		l.fail(v, err)
-		return
-	}
-	if late {
-		l.page(v, http.StatusForbidden, draft{form: form, sentence: "This page was open for a long time. Please check it and send it again."})
-		return
-	}
-	l.carryOut(v, form, desk.Post{Nonce: nonce, RequestID: requestOf(c.Request.Context()).id})
-}
-
-// oneClick tells the post that mail programs send for their unsubscribe button: exactly this field and nothing else.
-func oneClick(form url.Values) bool {
-	return len(form) == 1 && slices.Equal(form["List-Unsubscribe"], []string{"One-Click"})
-}
-
-// fresh answers the same words whether or not the link was ever ours.
-func (l *links) fresh(c *gin.Context) {
-	if err := l.sameOrigin(c.Request); err != nil {
-		l.fail(visitor{Context: c}, err)
-		return
-	}
-	if err := l.deps.Desk.AskFreshLink(c.Request.Context(), c.Param("token"), requestOf(c.Request.Context()).id); err != nil {
-		l.fail(visitor{Context: c}, err)
-		return
-	}
-	l.note(c, http.StatusOK, web.Note{Tone: "plain", Head: "Thank you", Text: []string{
-		"If this link was one of ours, the practice now knows and sends a fresh one. It goes only to the address that the practice has on file.",
-	}})
-}
-
-// readForm reads a posted form within its bounds. Multipart is for the one-click post, which may come so.
-func (l *links) readForm(c *gin.Context) (url.Values, error) {
-	body, err := io.ReadAll(io.LimitReader(c.Request.Body, maxBody+1))
-	var slow net.Error
-	switch {
-	case errors.As(err, &slow) && slow.Timeout():
-		c.Header("Connection", "close")
-		return nil, protocolError(http.StatusRequestTimeout, "body_too_slow", "The form did not arrive completely. Please try again.")
-	case err != nil:
-		c.Header("Connection", "close")
-		return nil, policy.NewError(policy.Unreadable, "body_cut_off", "The form did not arrive completely. Please try again.")
-	case len(body) > maxBody:
-		c.Header("Connection", "close")
-		return nil, protocolError(http.StatusRequestEntityTooLarge, "body_too_large", "This is more text than the form takes. Please shorten it.")
-	}
-	if c.Request.ContentLength != 0 { // the deadline was for the body alone; recorders in tests have none
-		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Time{})
-	}
-	kind, params, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
-	switch {
-	case err == nil && kind == "application/x-www-form-urlencoded":
-		return parseQuery(string(body))
-	case err == nil && kind == "multipart/form-data" && params["boundary"] != "":
-		return readMultipart(body, params["boundary"])
-	}
-	return nil, protocolError(http.StatusUnsupportedMediaType, "unsupported_media_type", "Please use the form on the page.")
-}
-
-func readMultipart(body []byte, boundary string) (url.Values, error) {
-	form, err := multipart.NewReader(bytes.NewReader(body), boundary).ReadForm(maxBody)
-	if err != nil || len(form.File) > 0 {
-		return nil, policy.NewError(policy.Unreadable, "malformed_form", "The form cannot be read.")
-	}
-	return form.Value, nil
 }
 
 // note writes a page that only says something.

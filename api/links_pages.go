@@ -69,6 +69,7 @@ func (l *links) donePage(k desk.Link) web.Note {
 		n.Head, n.Text = "Thank you, "+k.GivenName, []string{"Your visit is confirmed. We look forward to seeing you."}
 	case desk.LinkCancel:
 		n.Head, n.Text = "Your visit is cancelled", []string{"Thank you for telling us. To book another one, please call us."}
+		n.Visit.Off = true
 	case desk.LinkMove:
 		n.Head, n.Text = "Your visit is moved", []string{"This is your new time. We send you a message with it."}
 	case desk.LinkBook:
@@ -125,11 +126,11 @@ func (l *links) timesPage(v visitor, status int, d draft) {
 	k := v.link
 	page := web.Times{
 		Shell: l.shell(k, "Choose a time"), Hello: k.GivenName, Lead: "when would you like to come instead?", Visit: visitView(k),
-		Button: "Move my visit", Error: d.sentence, Nonce: l.newNonce(v),
+		Head: "Choose a new time", Button: "Move my visit", Error: d.sentence, Nonce: l.newNonce(v),
 	}
-	provider := policy.ID{}
+	var provider policy.ID
 	if k.Purpose == desk.LinkBook {
-		page.Lead, page.Button = "when would you like to come?", "Book this time"
+		page.Lead, page.Head, page.Button = "when would you like to come?", "Choose a time", "Book this time"
 		provider = k.Recall.Provider
 	} else {
 		provider = k.Visit.Provider
@@ -194,7 +195,7 @@ func (l *links) fillDays(page *web.Times, k desk.Link, times []desk.FreeTime, ch
 	byDay := map[string][]desk.FreeTime{}
 	var days []string
 	people := map[policy.ID]bool{}
-	for _, t := range times {
+	for _, t := range spread(times, k.Zone) {
 		day := policy.LocalDay(t.StartsAt, k.Zone).String()
 		if byDay[day] == nil {
 			days = append(days, day)
@@ -208,7 +209,7 @@ func (l *links) fillDays(page *web.Times, k desk.Link, times []desk.FreeTime, ch
 	for _, day := range days {
 		first := byDay[day][0].StartsAt.In(k.Zone)
 		page.Days = append(page.Days, web.DayTab{
-			Query: query(day), Weekday: first.Format("Mon"), Date: first.Format("2 Jan"), Free: fmt.Sprintf("%d free", len(byDay[day])), Current: day == chosen,
+			Query: query(day), Weekday: first.Format("Mon"), Date: first.Format(shortDay(k)), Free: fmt.Sprintf("%d free", len(byDay[day])), Current: day == chosen,
 		})
 	}
 	for _, t := range byDay[chosen] {
@@ -222,6 +223,21 @@ func (l *links) fillDays(page *web.Times, k desk.Link, times []desk.FreeTime, ch
 		first := byDay[chosen][0].StartsAt
 		page.Day, page.Zone = first.In(k.Zone).Format(dayForm(k)), zoneName(first, k)
 	}
+}
+
+// spread leaves of starts every few minutes what a person can choose from: quarters of an hour, and others only where no quarter
+// is near.
+func spread(times []desk.FreeTime, zone *time.Location) []desk.FreeTime {
+	const apart = 15 * time.Minute
+	last := map[policy.ID]time.Time{}
+	return slices.DeleteFunc(slices.Clone(times), func(t desk.FreeTime) bool {
+		before, seen := last[t.Provider]
+		if seen && t.StartsAt.Sub(before) < apart && t.StartsAt.In(zone).Minute()%15 != 0 {
+			return true
+		}
+		last[t.Provider] = t.StartsAt
+		return false
+	})
 }
 
 func (l *links) billPage(v visitor, status int, d draft) {
@@ -284,6 +300,13 @@ func dayForm(k desk.Link) string {
 		return "Monday, January 2, 2006"
 	}
 	return "Monday 2 January 2006"
+}
+
+func shortDay(k desk.Link) string {
+	if slices.Contains(monthFirst, k.Country) {
+		return "Jan 2"
+	}
+	return "2 Jan"
 }
 
 // zoneName says whose clock a time is on: EDT, New York.

@@ -27,13 +27,13 @@ func TestLinks_Move_ChoosesADayThenATime(t *testing.T) {
 	day := f.get(path + "?from=2031-03-03&day=2031-03-07")
 	require.Contains(t, day.Body, "Friday, March 7, 2031")
 	choice := slots(day.Body)
-	require.Contains(t, choice[4], "2031-03-07T14:20:00Z~")
-	require.NotContains(t, choice[4], f.practice.Providers[0].String())
-	done := f.fill(path, url.Values{"slot": {choice[4]}})
+	require.Contains(t, choice[5], "2031-03-07T15:15:00Z~")
+	require.NotContains(t, choice[5], f.practice.Providers[0].String())
+	done := f.fill(path, url.Values{"slot": {choice[5]}})
 	require.Equal(t, http.StatusOK, done.Status, done.Body)
 	require.Contains(t, done.Body, "Your visit is moved")
-	require.Contains(t, done.Body, "9:20 AM")
-	require.Equal(t, 1, f.count(`select count(*) from appointments where starts_at = '2031-03-07T14:20:00Z' and version = 2 and answered_at is not null`))
+	require.Contains(t, done.Body, "10:15 AM")
+	require.Equal(t, 1, f.count(`select count(*) from appointments where starts_at = '2031-03-07T15:15:00Z' and version = 2 and answered_at is not null`))
 	require.Equal(t, done.Body, f.get(path).Body)
 	require.Equal(t, http.StatusGone, f.get(old).Status)
 }
@@ -282,4 +282,23 @@ func TestLinks_Fresh_SaysTheSameWordsAndAsksTheDeskOnce(t *testing.T) {
 	f.post(known, ask)
 	require.Equal(t, 1, f.count(`select count(*) from tasks where kind = 'fresh_link' and client_id = $1`, f.client))
 	require.Equal(t, http.StatusForbidden, f.post(known, ask, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }).Status)
+}
+
+func TestSpread_QuartersFirst_OthersWhereNoneIsNear(t *testing.T) {
+	t.Parallel()
+	at := func(clock string) desk.FreeTime {
+		start, err := time.Parse("15:04", clock)
+		require.NoError(t, err)
+		return desk.FreeTime{StartsAt: start}
+	}
+	var times []desk.FreeTime
+	for _, clock := range []string{"09:05", "09:10", "09:15", "09:20", "09:25", "10:10", "10:20", "10:25", "10:40", "10:45"} {
+		times = append(times, at(clock))
+	}
+	var kept []string
+	for _, k := range spread(times, time.UTC) {
+		kept = append(kept, k.StartsAt.Format("15:04"))
+	}
+	require.Equal(t, []string{"09:05", "09:15", "10:10", "10:25", "10:40", "10:45"}, kept)
+	require.Len(t, times, 10)
 }

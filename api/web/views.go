@@ -21,7 +21,7 @@ type Visit struct {
 	Zone    string // EDT, New York
 	Place   string
 	Address string
-	With    string // the provider's name, "" to leave it out
+	Off     bool // cancelled
 }
 
 // Note is a page that only says something.
@@ -56,6 +56,7 @@ type Times struct {
 	Shell
 	Hello    string
 	Lead     string
+	Head     string
 	Visit    *Visit // the present time, when there is one
 	Days     []DayTab
 	Earlier  string // queries of other pages of days; "" for none
