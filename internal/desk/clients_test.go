@@ -123,7 +123,9 @@ func TestContacts_AChangedAddress_EndsLinksAndRings(t *testing.T) {
 	booked := o.book(c.ID, o.made.Services[0], 3, 0)
 	require.NotEmpty(t, booked.IntakeToken)
 	o.rings()
-	open := func() int { return o.count(`select count(*) from links where client_id = $1 and revoked_at is null`, c.ID) }
+	open := func() int {
+		return o.count(`select count(*) from links where client_id = $1 and revoked_at is null`, c.ID)
+	}
 
 	got, err := o.AddContact(t.Context(), o.by, c.ID, "sms", "202 555 0123")
 	require.NoError(t, err)
