@@ -41,16 +41,17 @@ test: ## run every test with the race detector, on servers of its own
 
 .PHONY: test-race
 test-race:
-	@KEPT_TEMPORAL_DEV=$(CURDIR)/.kept/bin/temporal-dev CGO_ENABLED=1 go test -race -timeout 30m $(or $(PKG),./...)
+	@$(BIN)/kept scratch --temporal -- env KEPT_TEMPORAL_DEV="$$($(BIN)/kept temporal-dev --dir .kept/bin)" CGO_ENABLED=1 \
+		go test -race -p 2 -timeout 30m $(or $(PKG),./...)
 
 .PHONY: soak
 soak: temporal ## walk seeds, kills and races for MINUTES=n (10)
-	@KEPT_TEMPORAL_DEV=$(CURDIR)/.kept/bin/temporal-dev KEPT_SOAK_MINUTES=$(or $(MINUTES),10) CGO_ENABLED=1 \
+	@KEPT_TEMPORAL_DEV="$$($(BIN)/kept temporal-dev --dir .kept/bin)" KEPT_SOAK_MINUTES=$(or $(MINUTES),10) CGO_ENABLED=1 \
 		go test -race -tags soak -run Soak -count=1 -v -timeout $$(( $(or $(MINUTES),10) + 30 ))m ./internal/proof/...
 
 .PHONY: bench
 bench: temporal ## measure; the results go to docs/figures.md
-	@KEPT_TEMPORAL_DEV=$(CURDIR)/.kept/bin/temporal-dev CGO_ENABLED=0 \
+	@KEPT_TEMPORAL_DEV="$$($(BIN)/kept temporal-dev --dir .kept/bin)" CGO_ENABLED=0 \
 		go test -tags bench -run '^$$' -bench . -count=1 -timeout 60m ./internal/proof/...
 
 .PHONY: check

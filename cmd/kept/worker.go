@@ -115,7 +115,7 @@ func serveQueues(ctx context.Context, temporal client.Client, options client.Opt
 		w := sdk.New(temporal, q.Name, sdk.Options{
 			WorkerStopTimeout: workerStop, TaskQueueActivitiesPerSecond: q.PerSecond, DisableRegistrationAliasing: true,
 			OnFatalError: func(err error) { failed <- err },
-			Interceptors: []interceptor.WorkerInterceptor{activities.Classifier{}},
+			Interceptors: []interceptor.WorkerInterceptor{&activities.Classifier{}},
 		})
 		acts.Register(w)
 		if q.Name == workflows.QueueJourneys {

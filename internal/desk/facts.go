@@ -71,7 +71,7 @@ func JourneyFacts(ctx context.Context, q *db.Queries, s policy.Subject) (policy.
 	f := policy.JourneyFacts{
 		Ground: ground, Status: policy.Status(row.Status), Version: int(row.Version), StartsAt: row.StartsAt.UTC(), EndsAt: row.EndsAt.UTC(),
 		BookedAt: row.BookedAt.UTC(), ChangedAt: row.ChangedAt.UTC(), StatusAt: row.StatusAt.UTC(), EndedBy: policy.PrincipalKind(row.CancelledBy),
-		ByClient:    row.Source == SourceLink || (row.AnsweredAt != nil && row.AnsweredAt.Equal(row.ChangedAt)),
+		ByClient:    (row.Source == SourceLink && row.Version == 1) || (row.AnsweredAt != nil && row.AnsweredAt.Equal(row.ChangedAt)),
 		Completions: int(row.Completions), CompletedAt: row.CompletedAt, PacketDue: row.PacketDueAt, HasCard: row.HasCard, Recalls: row.RecallEvery != "",
 	}
 	if row.InvoiceID != nil {

@@ -45,6 +45,9 @@ func (d *Desk) Override(ctx context.Context, by policy.Principal, in OverrideInp
 		if err := policy.CheckOverride(look.Outlook, look.Ground, policy.Override{Verb: in.Verb, StepKey: in.Step, Value: in.Value, At: look.Ground.Now}); err != nil {
 			return err
 		}
+		if in.Verb == policy.VerbResume && in.Value == "" {
+			in.Value = look.Ground.Settings.StalePolicy // what holds now, so that a later setting does not change the past
+		}
 		id := db.NewID()
 		if err := tx.OverrideInsert(ctx, db.OverrideInsertParams{
 			PracticeID: tx.Practice, ID: id, SubjectKind: in.Subject.Kind, SubjectID: in.Subject.ID, Verb: in.Verb, StepKey: in.Step, Value: in.Value,

@@ -191,6 +191,7 @@ func (s *Server) routes() http.Handler {
 	s.mailRoutes(mux)
 	s.smsRoutes(mux)
 	s.pageRoutes(mux)
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /api/messages", s.listMessages)
 	mux.HandleFunc("GET /api/messages/{id}", s.showMessage)
 	mux.HandleFunc("GET /api/ledger", s.showLedger)
