@@ -1,6 +1,7 @@
 package desk_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -28,7 +29,11 @@ func newOffice(t *testing.T) *office {
 	t.Helper()
 	store := proof.NewStore(t)
 	o := &office{Desk: desk.New(store), t: t, store: store, conn: proof.Connect(t, store)}
-	o.made, o.foreign = o.practice("Harbour Lane"), o.practice("Mill Street")
+	var wait sync.WaitGroup
+	wait.Go(func() { o.made = o.practice("Harbour Lane") })
+	wait.Go(func() { o.foreign = o.practice("Mill Street") })
+	wait.Wait()
+	require.False(t, o.made.ID.IsZero() || o.foreign.ID.IsZero())
 	o.by = policy.Principal{Kind: policy.ByStaff, Practice: o.made.ID, Staff: &o.made.Owner, Role: policy.RoleOwner}
 	return o
 }
@@ -36,7 +41,9 @@ func newOffice(t *testing.T) *office {
 func (o *office) practice(name string) desk.CreatedPractice {
 	o.t.Helper()
 	made, err := o.CreatePractice(o.t.Context(), practiceInput(name))
-	require.NoError(o.t, err)
+	if err != nil {
+		o.t.Errorf("make %s: %v", name, err)
+	}
 	return made
 }
 
