@@ -41,6 +41,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		newAPICommand(),
 		newConfigCommand(),
+		newDemoCommand(),
 		newDoctorCommand(),
 		newHealthCommand(),
 		newMigrateCommand(),
