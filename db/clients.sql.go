@@ -274,62 +274,6 @@ func (q *Queries) ClientSearch(ctx context.Context, arg ClientSearchParams) ([]C
 	return items, nil
 }
 
-const clientSearchByName = `-- name: ClientSearchByName :many
-select id, given_name, family_name, birthday_on, status, prefers, locale,
-    greatest(word_similarity(search_key($1::text), search_name), similarity(search_key($1::text), search_name))::float8 as score
-from clients
-where practice_id = $2 and status <> 'erased' and search_key($1::text) <% search_name
-order by score desc, id
-limit $3
-`
-
-type ClientSearchByNameParams struct {
-	Query      string
-	PracticeID policy.ID
-	PageSize   int32
-}
-
-type ClientSearchByNameRow struct {
-	ID         policy.ID
-	GivenName  string
-	FamilyName string
-	BirthdayOn *policy.LocalDate
-	Status     string
-	Prefers    string
-	Locale     string
-	Score      float64
-}
-
-// Typos and accents: trigram similarity on the folded name, a prefix of any word counts more than a likeness.
-func (q *Queries) ClientSearchByName(ctx context.Context, arg ClientSearchByNameParams) ([]ClientSearchByNameRow, error) {
-	rows, err := q.db.Query(ctx, clientSearchByName, arg.Query, arg.PracticeID, arg.PageSize)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ClientSearchByNameRow{}
-	for rows.Next() {
-		var i ClientSearchByNameRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.GivenName,
-			&i.FamilyName,
-			&i.BirthdayOn,
-			&i.Status,
-			&i.Prefers,
-			&i.Locale,
-			&i.Score,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const clientSetCustomer = `-- name: ClientSetCustomer :exec
 update clients set gateway_customer = $1
 where practice_id = $2 and id = $3 and gateway_customer is null
@@ -788,51 +732,6 @@ func (q *Queries) OptOutLift(ctx context.Context, arg OptOutLiftParams) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected(), nil
-}
-
-const optOutsOpen = `-- name: OptOutsOpen :many
-select id, purpose, source, at from opt_outs
-where practice_id = $1 and channel = $2 and address = $3 and lifted_at is null
-order by at, id
-`
-
-type OptOutsOpenParams struct {
-	PracticeID policy.ID
-	Channel    string
-	Address    string
-}
-
-type OptOutsOpenRow struct {
-	ID      policy.ID
-	Purpose string
-	Source  string
-	At      time.Time
-}
-
-// What was said about an address and not taken back.
-func (q *Queries) OptOutsOpen(ctx context.Context, arg OptOutsOpenParams) ([]OptOutsOpenRow, error) {
-	rows, err := q.db.Query(ctx, optOutsOpen, arg.PracticeID, arg.Channel, arg.Address)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []OptOutsOpenRow{}
-	for rows.Next() {
-		var i OptOutsOpenRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Purpose,
-			&i.Source,
-			&i.At,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const reachOf = `-- name: ReachOf :many

@@ -76,21 +76,6 @@ func (q *Queries) GatewayAccountFor(ctx context.Context, practiceID policy.ID, g
 	return account, err
 }
 
-const gatewayAccountInsert = `-- name: GatewayAccountInsert :exec
-insert into gateway_accounts (practice_id, gateway, account) values ($1, $2, $3)
-`
-
-type GatewayAccountInsertParams struct {
-	PracticeID policy.ID
-	Gateway    string
-	Account    string
-}
-
-func (q *Queries) GatewayAccountInsert(ctx context.Context, arg GatewayAccountInsertParams) error {
-	_, err := q.db.Exec(ctx, gatewayAccountInsert, arg.PracticeID, arg.Gateway, arg.Account)
-	return err
-}
-
 const gatewayAccountTake = `-- name: GatewayAccountTake :execrows
 insert into gateway_accounts (practice_id, gateway, account) values ($1, $2, $3)
 on conflict do nothing
@@ -425,30 +410,6 @@ func (q *Queries) SettingByKey(ctx context.Context, arg SettingByKeyParams) (Set
 	return i, err
 }
 
-const settingDelete = `-- name: SettingDelete :execrows
-delete from settings where practice_id = $1 and level = $2 and scope_id = $3 and key = $4
-`
-
-type SettingDeleteParams struct {
-	PracticeID policy.ID
-	Level      string
-	ScopeID    policy.ID
-	Key        string
-}
-
-func (q *Queries) SettingDelete(ctx context.Context, arg SettingDeleteParams) (int64, error) {
-	result, err := q.db.Exec(ctx, settingDelete,
-		arg.PracticeID,
-		arg.Level,
-		arg.ScopeID,
-		arg.Key,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const settingDrop = `-- name: SettingDrop :execrows
 delete from settings where practice_id = $1 and level = $2 and scope_id = $3 and key = $4 and version = $5
 `
@@ -578,34 +539,6 @@ func (q *Queries) SettingUpdate(ctx context.Context, arg SettingUpdateParams) (i
 		return 0, err
 	}
 	return result.RowsAffected(), nil
-}
-
-const settingUpsert = `-- name: SettingUpsert :exec
-insert into settings (practice_id, level, scope_id, key, value, locked)
-values ($1, $2, $3, $4, $5, $6)
-on conflict (practice_id, level, scope_id, key)
-do update set value = excluded.value, locked = excluded.locked, version = settings.version + 1, updated_at = now()
-`
-
-type SettingUpsertParams struct {
-	PracticeID policy.ID
-	Level      string
-	ScopeID    policy.ID
-	Key        string
-	Value      json.RawMessage
-	Locked     bool
-}
-
-func (q *Queries) SettingUpsert(ctx context.Context, arg SettingUpsertParams) error {
-	_, err := q.db.Exec(ctx, settingUpsert,
-		arg.PracticeID,
-		arg.Level,
-		arg.ScopeID,
-		arg.Key,
-		arg.Value,
-		arg.Locked,
-	)
-	return err
 }
 
 const settingsFor = `-- name: SettingsFor :many
@@ -740,17 +673,6 @@ func (q *Queries) StaffList(ctx context.Context, practiceID policy.ID) ([]Staff,
 		return nil, err
 	}
 	return items, nil
-}
-
-const staffOwners = `-- name: StaffOwners :one
-select count(*) from staff where practice_id = $1 and role = 'owner' and archived_at is null
-`
-
-func (q *Queries) StaffOwners(ctx context.Context, practiceID policy.ID) (int64, error) {
-	row := q.db.QueryRow(ctx, staffOwners, practiceID)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
 }
 
 const staffOwnersLock = `-- name: StaffOwnersLock :many

@@ -623,28 +623,6 @@ func (q *Queries) ServiceResourcesClear(ctx context.Context, practiceID policy.I
 	return err
 }
 
-const serviceSetRecall = `-- name: ServiceSetRecall :exec
-update services set recall_every = $1, recall_service_id = $2, version = version + 1
-where practice_id = $3 and id = $4
-`
-
-type ServiceSetRecallParams struct {
-	RecallEvery     string
-	RecallServiceID *policy.ID
-	PracticeID      policy.ID
-	ID              policy.ID
-}
-
-func (q *Queries) ServiceSetRecall(ctx context.Context, arg ServiceSetRecallParams) error {
-	_, err := q.db.Exec(ctx, serviceSetRecall,
-		arg.RecallEvery,
-		arg.RecallServiceID,
-		arg.PracticeID,
-		arg.ID,
-	)
-	return err
-}
-
 const serviceUpdate = `-- name: ServiceUpdate :execrows
 update services set name = $1, duration_minutes = $2, buffer_before_minutes = $3,
     buffer_after_minutes = $4, location_kind = $5, url_template = $6, needs_room = $7,
@@ -751,24 +729,6 @@ type ShiftDropParams struct {
 // A row that had not begun never counted.
 func (q *Queries) ShiftDrop(ctx context.Context, arg ShiftDropParams) (int64, error) {
 	result, err := q.db.Exec(ctx, shiftDrop, arg.PracticeID, arg.ID, arg.Day)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const shiftEnd = `-- name: ShiftEnd :execrows
-update shifts set until_on = $1 where practice_id = $2 and id = $3 and until_on is null
-`
-
-type ShiftEndParams struct {
-	UntilOn    *policy.LocalDate
-	PracticeID policy.ID
-	ID         policy.ID
-}
-
-func (q *Queries) ShiftEnd(ctx context.Context, arg ShiftEndParams) (int64, error) {
-	result, err := q.db.Exec(ctx, shiftEnd, arg.UntilOn, arg.PracticeID, arg.ID)
 	if err != nil {
 		return 0, err
 	}

@@ -25,15 +25,6 @@ where practice_id = @practice_id and status <> 'erased'
 order by id
 limit @page_size;
 
--- name: ClientSearchByName :many
--- Typos and accents: trigram similarity on the folded name, a prefix of any word counts more than a likeness.
-select id, given_name, family_name, birthday_on, status, prefers, locale,
-    greatest(word_similarity(search_key(@query::text), search_name), similarity(search_key(@query::text), search_name))::float8 as score
-from clients
-where practice_id = @practice_id and status <> 'erased' and search_key(@query::text) <% search_name
-order by score desc, id
-limit @page_size;
-
 -- name: ClientsByAddress :many
 select c.id, c.given_name, c.family_name, c.birthday_on, c.status, c.prefers, c.locale
 from contact_points p
@@ -126,12 +117,6 @@ select id, client_id, channel, address, shown, closed_at from contact_points whe
 -- name: LinksRevokeOfClient :execrows
 update links set revoked_at = @revoked_at, revoked_reason = @revoked_reason
 where practice_id = @practice_id and client_id = @client_id and revoked_at is null;
-
--- name: OptOutsOpen :many
--- What was said about an address and not taken back.
-select id, purpose, source, at from opt_outs
-where practice_id = @practice_id and channel = @channel and address = @address and lifted_at is null
-order by at, id;
 
 -- name: ClientLikeness :many
 -- How much a name is like those of clients found otherwise.

@@ -53,9 +53,6 @@ from staff where practice_id = @practice_id order by name, id;
 update staff set name = @name, mail = @mail, role = @role, archived_at = @archived_at, version = version + 1
 where practice_id = @practice_id and id = @id and version = @version;
 
--- name: StaffOwners :one
-select count(*) from staff where practice_id = @practice_id and role = 'owner' and archived_at is null;
-
 -- name: SettingsFor :many
 -- Every level that can speak about one visit; the caller resolves them. A null id leaves its level out.
 select level, key, value, locked
@@ -67,24 +64,12 @@ where practice_id = @practice_id and (
     or (level = 'provider' and scope_id = sqlc.narg('provider_id')::uuid))
 order by level, key;
 
--- name: SettingUpsert :exec
-insert into settings (practice_id, level, scope_id, key, value, locked)
-values (@practice_id, @level, @scope_id, @key, @value, @locked)
-on conflict (practice_id, level, scope_id, key)
-do update set value = excluded.value, locked = excluded.locked, version = settings.version + 1, updated_at = now();
-
--- name: SettingDelete :execrows
-delete from settings where practice_id = @practice_id and level = @level and scope_id = @scope_id and key = @key;
-
 -- name: VocabularyList :many
 select term, singular, plural from vocabulary where practice_id = @practice_id order by term;
 
 -- name: VocabularyUpsert :exec
 insert into vocabulary (practice_id, term, singular, plural) values (@practice_id, @term, @singular, @plural)
 on conflict (practice_id, term) do update set singular = excluded.singular, plural = excluded.plural;
-
--- name: GatewayAccountInsert :exec
-insert into gateway_accounts (practice_id, gateway, account) values (@practice_id, @gateway, @account);
 
 -- name: GatewayAccountFor :one
 select account from gateway_accounts where practice_id = @practice_id and gateway = @gateway order by created_at limit 1;

@@ -14,10 +14,6 @@ select practice_id, id, name, duration_minutes, buffer_before_minutes, buffer_af
     needs_room, code, tax_bp, recall_every, recall_service_id, online, version, archived_at, created_at
 from services where practice_id = @practice_id and archived_at is null order by name, id;
 
--- name: ServiceSetRecall :exec
-update services set recall_every = @recall_every, recall_service_id = @recall_service_id, version = version + 1
-where practice_id = @practice_id and id = @id;
-
 -- name: PriceInsert :exec
 insert into service_prices (practice_id, service_id, from_on, amount, currency)
 values (@practice_id, @service_id, @from_on, @amount, @currency);
@@ -61,9 +57,6 @@ from resources where practice_id = @practice_id and archived_at is null order by
 -- name: ShiftInsert :exec
 insert into shifts (practice_id, id, resource_id, location_id, weekday, start_minute, end_minute, from_on, until_on)
 values (@practice_id, @id, @resource_id, @location_id, @weekday, @start_minute, @end_minute, @from_on, @until_on);
-
--- name: ShiftEnd :execrows
-update shifts set until_on = @until_on where practice_id = @practice_id and id = @id and until_on is null;
 
 -- name: ShiftList :many
 select practice_id, id, resource_id, location_id, weekday, start_minute, end_minute, from_on, until_on, recorded_at
