@@ -26,6 +26,7 @@ type claim struct {
 	owner    policy.ID
 	idemKey  string
 	object   *policy.ID // the message or payment row that an earlier attempt made, or this one
+	exempt   string     // why quiet hours do not bind it
 	attempt  int32
 	old      bool // the key is older than the gateway remembers: search first
 	settle   bool // the facts say no by now: find the outcome of the earlier attempt, act no more
@@ -91,7 +92,7 @@ func (a *Activities) claim(ctx context.Context, tx *db.Tx, s policy.Subject, ste
 	case found && row.State == string(policy.EffectClaimed) && row.CallBy.After(look.Ground.RealNow):
 		return nil, true, nil
 	case found && row.State == string(policy.EffectClaimed) && !act.idempotent:
-		return nil, true, a.settleUnknown(ctx, tx, s, step, look)
+		return nil, true, a.settleUnknown(ctx, tx, s, step, look, row.ObjectID)
 	}
 	resumed := found && row.State == string(policy.EffectClaimed)
 	if !resumed {
@@ -103,7 +104,7 @@ func (a *Activities) claim(ctx context.Context, tx *db.Tx, s policy.Subject, ste
 			return nil, true, nil
 		}
 	}
-	c := &claim{subject: s, step: step, look: look, owner: db.NewID(), attempt: 1}
+	c := &claim{subject: s, step: step, look: look, owner: db.NewID(), attempt: 1, exempt: look.Outlook.Exempt[step.Key]}
 	if found {
 		c.object, c.attempt = row.ObjectID, row.Attempt+1
 		c.old = resumed && look.Ground.RealNow.Sub(row.FirstClaimedAt) > searchAfter
@@ -172,35 +173,66 @@ func (c *claim) write(ctx context.Context, tx *db.Tx, found bool) error {
 	if found {
 		return tx.EffectReclaim(ctx, db.EffectReclaimParams{
 			PracticeID: c.subject.Practice, SubjectKind: c.subject.Kind, SubjectID: c.subject.ID, Key: c.step.Key,
-			Owner: &c.owner, CallBy: &callBy, IdemKey: orNil(c.idemKey), ClaimedFor: c.look.Ground.Now, ObjectID: c.object,
+			Owner: &c.owner, CallBy: &callBy, IdemKey: orNil(c.idemKey), ClaimedFor: c.look.Ground.Now, ObjectID: c.object, Exempt: c.exempt,
 		})
 	}
 	return tx.EffectInsert(ctx, db.EffectInsertParams{
 		PracticeID: c.subject.Practice, SubjectKind: c.subject.Kind, SubjectID: c.subject.ID, Key: c.step.Key, Kind: c.step.Kind,
 		State: string(policy.EffectClaimed), Owner: &c.owner, IdemKey: orNil(c.idemKey), ClientID: &c.look.Client,
-		Rule: c.step.Rule, Channel: c.step.Channel, ClaimedFor: c.look.Ground.Now, CallBy: &callBy, ObjectID: c.object,
+		Rule: c.step.Rule, Channel: c.step.Channel, ClaimedFor: c.look.Ground.Now, CallBy: &callBy, ObjectID: c.object, Exempt: c.exempt,
 	})
 }
 
-// refuse keeps why a step did not happen, as the final state of its effect and as a journal entry.
+// refuse keeps why a step did not happen, as the final state of its effect and as a journal entry. An attempt that surely
+// failed before ends with it, and so does its payment row.
 func (a *Activities) refuse(ctx context.Context, tx *db.Tx, s policy.Subject, step policy.Step, look desk.Looked, reason string) error {
-	if err := tx.EffectInsert(ctx, db.EffectInsertParams{
-		PracticeID: s.Practice, SubjectKind: s.Kind, SubjectID: s.ID, Key: step.Key, Kind: step.Kind,
-		State: string(policy.EffectRefused), Final: true, ClientID: &look.Client, Rule: step.Rule, Channel: step.Channel,
-		Reason: reason, ClaimedFor: look.Ground.Now, SettledAt: &look.Ground.Now,
-	}); err != nil {
+	row, err := tx.EffectLock(ctx, db.EffectLockParams{PracticeID: s.Practice, SubjectKind: s.Kind, SubjectID: s.ID, Key: step.Key})
+	switch {
+	case err == nil:
+		err = a.withdraw(ctx, tx, s, step, look, reason, row.ObjectID)
+	case db.NoRows(err):
+		err = a.insertRefusal(ctx, tx, s, step, look, reason)
+	}
+	if err != nil {
 		return fmt.Errorf("keep the refusal: %w", err)
 	}
 	return tx.Record(ctx, stepEntry("step_dropped", s, step, reason))
 }
 
+func (a *Activities) withdraw(ctx context.Context, tx *db.Tx, s policy.Subject, step policy.Step, look desk.Looked, reason string, object *policy.ID) error {
+	if _, err := tx.EffectSettle(ctx, db.EffectSettleParams{
+		PracticeID: s.Practice, SubjectKind: s.Kind, SubjectID: s.ID, Key: step.Key, State: string(policy.EffectRefused), Final: true,
+		Reason: reason, SettledAt: look.Ground.Now,
+	}); err != nil {
+		return err
+	}
+	if step.Kind != policy.StepChargeCard || object == nil {
+		return nil
+	}
+	_, err := tx.PaymentSettle(ctx, db.PaymentSettleParams{PracticeID: s.Practice, ID: *object, Status: desk.PaymentExpired})
+	return err
+}
+
+func (a *Activities) insertRefusal(ctx context.Context, tx *db.Tx, s policy.Subject, step policy.Step, look desk.Looked, reason string) error {
+	return tx.EffectInsert(ctx, db.EffectInsertParams{
+		PracticeID: s.Practice, SubjectKind: s.Kind, SubjectID: s.ID, Key: step.Key, Kind: step.Kind,
+		State: string(policy.EffectRefused), Final: true, ClientID: &look.Client, Rule: step.Rule, Channel: step.Channel,
+		Reason: reason, ClaimedFor: look.Ground.Now, SettledAt: &look.Ground.Now,
+	})
+}
+
 // settleUnknown gives up an attempt whose outcome nobody can know. Three in a row on one channel pause it.
-func (a *Activities) settleUnknown(ctx context.Context, tx *db.Tx, s policy.Subject, step policy.Step, look desk.Looked) error {
+func (a *Activities) settleUnknown(ctx context.Context, tx *db.Tx, s policy.Subject, step policy.Step, look desk.Looked, message *policy.ID) error {
 	if _, err := tx.EffectSettle(ctx, db.EffectSettleParams{
 		PracticeID: s.Practice, SubjectKind: s.Kind, SubjectID: s.ID, Key: step.Key, State: string(policy.EffectUnknown), Final: true,
 		Reason: "no answer came before its attempt ended", SettledAt: look.Ground.Now,
 	}); err != nil {
 		return err
+	}
+	if message != nil {
+		if _, err := tx.MessageSettle(ctx, db.MessageSettleParams{PracticeID: s.Practice, ID: *message, Status: "unknown"}); err != nil {
+			return err
+		}
 	}
 	return a.afterUnknown(ctx, tx, s, step)
 }

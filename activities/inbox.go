@@ -121,12 +121,15 @@ func (a *Activities) applySetup(ctx context.Context, practice, payment policy.ID
 	if done, ok := unfetched(out); !ok {
 		return done, nil
 	}
+	var rung []policy.Subject
 	err := a.store.InPractice(ctx, practice, func(tx *db.Tx) error {
-		return a.desk.StoreCard(ctx, tx, policy.Principal{Kind: policy.ByGateway, Practice: practice}, desk.CardNews{
+		var err error
+		rung, err = a.desk.StoreCard(ctx, tx, policy.Principal{Kind: policy.ByGateway, Practice: practice}, desk.CardNews{
 			Payment: payment, Customer: card.Customer, Method: card.Method, Brand: card.Brand, Last4: card.Last4, ExpMonth: card.ExpMonth, ExpYear: card.ExpYear,
 		})
+		return err
 	})
-	return appliedIn(practice, nil, err)
+	return appliedIn(practice, rung, err)
 }
 
 func (a *Activities) applyNews(ctx context.Context, practice policy.ID, news desk.PaymentNews) (Applied, error) {

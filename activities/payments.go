@@ -48,6 +48,8 @@ func (a *Activities) ChargeCard(ctx context.Context, s policy.Subject, step poli
 			switch {
 			case out.State == gateway.Accepted && paid.Succeeded():
 				news.Status, news.Amount, news.Currency = desk.PaymentSucceeded, paid.ReceivedMinor, strings.ToUpper(paid.Currency)
+			case out.State == gateway.Accepted: // on its way; an event says how it ends
+				return nil, tx.PaymentAttach(ctx, db.PaymentAttachParams{PracticeID: tx.Practice, ID: charge.Payment.ID, GatewayIntent: orNil(paid.ID)})
 			case out.State == gateway.Refused && out.Final:
 				news.Status = desk.PaymentFailed
 			default:
@@ -93,7 +95,7 @@ func (a *Activities) searchPayment(ctx context.Context, metadata map[string]stri
 		return stripe.Payment{}, out, true // unclear or refused: come back, do not charge
 	}
 	for _, p := range found {
-		if p.Succeeded() {
+		if p.Succeeded() || p.Status == "processing" {
 			return p, gateway.Accept(p.ID), true
 		}
 	}

@@ -114,7 +114,13 @@ func (a *Activities) inside(ctx context.Context, tx *db.Tx, s policy.Subject, st
 // What may still turn (a pause, a paused channel) is left open.
 func (a *Activities) keepDropped(ctx context.Context, tx *db.Tx, s policy.Subject, look desk.Looked) error {
 	for _, d := range look.Outlook.Not {
-		if _, begun := look.Ground.Effects[d.Key]; begun || d.At.After(look.Ground.Now) || !d.Reason.Final() || policy.Inside(d.Kind) {
+		e, begun := look.Ground.Effects[d.Key]
+		switch {
+		case policy.Inside(d.Kind) || !d.Reason.Final():
+			continue
+		case begun && (e.Final || e.State == policy.EffectClaimed):
+			continue
+		case !begun && d.At.After(look.Ground.Now):
 			continue
 		}
 		if err := a.refuse(ctx, tx, s, d.Step, look, string(d.Reason)+": "+d.Detail); err != nil {

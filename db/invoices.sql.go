@@ -13,8 +13,8 @@ import (
 )
 
 const invoiceAddPaid = `-- name: InvoiceAddPaid :one
-update invoices set paid = paid + $1, status = case when paid + $1 >= total then 'paid' else status end,
-    paid_at = case when paid + $1 >= total then $2::timestamptz else paid_at end, version = version + 1
+update invoices set paid = paid + $1, status = case when status = 'issued' and paid + $1 >= total then 'paid' else status end,
+    paid_at = case when status = 'issued' and paid + $1 >= total then $2::timestamptz else paid_at end, version = version + 1
 where practice_id = $3 and id = $4
 returning status, paid, total
 `
@@ -32,6 +32,7 @@ type InvoiceAddPaidRow struct {
 	Total  int64
 }
 
+// A void invoice stays void, whatever is still paid on it: that is for a person to give back.
 func (q *Queries) InvoiceAddPaid(ctx context.Context, arg InvoiceAddPaidParams) (InvoiceAddPaidRow, error) {
 	row := q.db.QueryRow(ctx, invoiceAddPaid,
 		arg.Amount,

@@ -12,6 +12,17 @@ import (
 	"github.com/kept-practice/kept/internal/policy"
 )
 
+const methodByID = `-- name: MethodByID :one
+select gateway_method from payment_methods where practice_id = $1 and id = $2
+`
+
+func (q *Queries) MethodByID(ctx context.Context, practiceID policy.ID, iD policy.ID) (string, error) {
+	row := q.db.QueryRow(ctx, methodByID, practiceID, iD)
+	var gateway_method string
+	err := row.Scan(&gateway_method)
+	return gateway_method, err
+}
+
 const methodInsert = `-- name: MethodInsert :execrows
 insert into payment_methods (practice_id, id, client_id, gateway_method, brand, last4, exp_month, exp_year, policy_version, mandate_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -305,6 +316,23 @@ func (q *Queries) PaymentSettle(ctx context.Context, arg PaymentSettleParams) (i
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const paymentUnderWay = `-- name: PaymentUnderWay :one
+select exists (
+    select from invoices i
+    join effects e on e.practice_id = i.practice_id and e.subject_kind in ('collection', 'journey') and e.subject_id in (i.id, i.appointment_id)
+        and e.state = 'claimed'
+    join payments p on p.practice_id = e.practice_id and p.id = e.object_id and p.invoice_id = i.id and p.status = 'created'
+    where i.practice_id = $1 and i.id = $2)
+`
+
+// A charge of the invoice that an attempt owns: nobody knows yet whether it took the money.
+func (q *Queries) PaymentUnderWay(ctx context.Context, practiceID policy.ID, invoiceID policy.ID) (bool, error) {
+	row := q.db.QueryRow(ctx, paymentUnderWay, practiceID, invoiceID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
 }
 
 const paymentsOfInvoice = `-- name: PaymentsOfInvoice :many

@@ -230,8 +230,8 @@ func (q *Queries) EffectLock(ctx context.Context, arg EffectLockParams) (Effect,
 
 const effectReclaim = `-- name: EffectReclaim :exec
 update effects set state = 'claimed', final = false, owner = $1, call_by = $2, idem_key = $3, next_at = null,
-    attempt = attempt + 1, claimed_for = $4, object_id = coalesce($5, object_id)
-where practice_id = $6 and subject_kind = $7 and subject_id = $8 and key = $9
+    attempt = attempt + 1, claimed_for = $4, exempt = $5, object_id = coalesce($6, object_id)
+where practice_id = $7 and subject_kind = $8 and subject_id = $9 and key = $10
 `
 
 type EffectReclaimParams struct {
@@ -239,6 +239,7 @@ type EffectReclaimParams struct {
 	CallBy      *time.Time
 	IdemKey     *string
 	ClaimedFor  time.Time
+	Exempt      string
 	ObjectID    *policy.ID
 	PracticeID  policy.ID
 	SubjectKind string
@@ -252,6 +253,7 @@ func (q *Queries) EffectReclaim(ctx context.Context, arg EffectReclaimParams) er
 		arg.CallBy,
 		arg.IdemKey,
 		arg.ClaimedFor,
+		arg.Exempt,
 		arg.ObjectID,
 		arg.PracticeID,
 		arg.SubjectKind,

@@ -19,7 +19,9 @@ where a.practice_id = @practice_id and a.id = @id;
 select i.status, i.issued_at, i.total, i.paid, i.client_id, i.service_id, i.provider_id, i.location_id, i.completion,
     l.zone, c.prefers, c.status as client_status, c.zone as client_zone, v.rules,
     exists (select from payment_methods m where m.practice_id = i.practice_id and m.client_id = i.client_id and m.removed_at is null) as has_card,
-    exists (select from payments p where p.practice_id = i.practice_id and p.invoice_id = i.id and p.status = 'processing') as processing
+    exists (select from payments p where p.practice_id = i.practice_id and p.invoice_id = i.id and (p.status = 'processing' or (p.status = 'created'
+        and exists (select from effects e where e.practice_id = i.practice_id and e.subject_id in (i.id, i.appointment_id)
+            and e.subject_kind in ('collection', 'journey') and e.object_id = p.id and e.state = 'claimed')))) as processing
 from invoices i
 join locations l on l.practice_id = i.practice_id and l.id = i.location_id
 join clients c on c.practice_id = i.practice_id and c.id = i.client_id

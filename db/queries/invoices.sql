@@ -42,8 +42,9 @@ update invoices set status = 'void', voided_at = @voided_at, void_reason = @void
 where practice_id = @practice_id and id = @id and status in ('draft', 'issued') and paid = 0;
 
 -- name: InvoiceAddPaid :one
-update invoices set paid = paid + @amount, status = case when paid + @amount >= total then 'paid' else status end,
-    paid_at = case when paid + @amount >= total then @paid_at::timestamptz else paid_at end, version = version + 1
+-- A void invoice stays void, whatever is still paid on it: that is for a person to give back.
+update invoices set paid = paid + @amount, status = case when status = 'issued' and paid + @amount >= total then 'paid' else status end,
+    paid_at = case when status = 'issued' and paid + @amount >= total then @paid_at::timestamptz else paid_at end, version = version + 1
 where practice_id = @practice_id and id = @id
 returning status, paid, total;
 

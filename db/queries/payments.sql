@@ -52,5 +52,17 @@ where practice_id = @practice_id and client_id = @client_id and removed_at is nu
 order by mandate_at desc, id desc
 limit 1;
 
+-- name: MethodByID :one
+select gateway_method from payment_methods where practice_id = @practice_id and id = @id;
+
+-- name: PaymentUnderWay :one
+-- A charge of the invoice that an attempt owns: nobody knows yet whether it took the money.
+select exists (
+    select from invoices i
+    join effects e on e.practice_id = i.practice_id and e.subject_kind in ('collection', 'journey') and e.subject_id in (i.id, i.appointment_id)
+        and e.state = 'claimed'
+    join payments p on p.practice_id = e.practice_id and p.id = e.object_id and p.invoice_id = i.id and p.status = 'created'
+    where i.practice_id = @practice_id and i.id = @invoice_id);
+
 -- name: MethodRemove :execrows
 update payment_methods set removed_at = now() where practice_id = @practice_id and id = @id and removed_at is null;

@@ -53,7 +53,7 @@ on conflict (practice_id, subject_kind, subject_id, key) do nothing;
 
 -- name: EffectReclaim :exec
 update effects set state = 'claimed', final = false, owner = @owner, call_by = @call_by, idem_key = @idem_key, next_at = null,
-    attempt = attempt + 1, claimed_for = @claimed_for, object_id = coalesce(@object_id, object_id)
+    attempt = attempt + 1, claimed_for = @claimed_for, exempt = @exempt, object_id = coalesce(@object_id, object_id)
 where practice_id = @practice_id and subject_kind = @subject_kind and subject_id = @subject_id and key = @key;
 
 -- name: EffectSettle :execrows

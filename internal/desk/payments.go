@@ -50,7 +50,7 @@ func (d *Desk) PrepareCharge(ctx context.Context, tx *db.Tx, invoice policy.ID, 
 		if out.Payment, err = tx.PaymentByID(ctx, tx.Practice, *earlier); err != nil {
 			return out, err
 		}
-		out.Method, err = methodOf(ctx, tx, inv.ClientID)
+		out.Method, err = tx.MethodByID(ctx, tx.Practice, *out.Payment.MethodID) // a repeat has the same parameters, whatever card came since
 		return out, err
 	}
 	method, err := tx.MethodOf(ctx, tx.Practice, inv.ClientID)
@@ -64,14 +64,6 @@ func (d *Desk) PrepareCharge(ctx context.Context, tx *db.Tx, invoice policy.ID, 
 	}
 	out.Payment, err = tx.PaymentByID(ctx, tx.Practice, id)
 	return out, err
-}
-
-func methodOf(ctx context.Context, tx *db.Tx, client policy.ID) (string, error) {
-	method, err := tx.MethodOf(ctx, tx.Practice, client)
-	if err != nil {
-		return "", fmt.Errorf("card on file: %w", err)
-	}
-	return method.GatewayMethod, nil
 }
 
 func (d *Desk) insertPayment(ctx context.Context, tx *db.Tx, inv db.Invoice, kind string, method *policy.ID, step string, expires *time.Time) (policy.ID, error) {
@@ -94,7 +86,7 @@ func (d *Desk) insertPayment(ctx context.Context, tx *db.Tx, inv db.Invoice, kin
 const checkoutLife = 2 * time.Hour
 
 // OpenCheckout prepares a hosted page for what is still owed now, or finds the one the client can go back to. A settled
-// invoice answers 409 invoice_settled.
+// invoice answers 409 invoice_settled, one whose card is being charged 409 payment_under_way.
 func (d *Desk) OpenCheckout(ctx context.Context, by policy.Principal, invoice policy.ID) (charge Charge, url string, err error) {
 	err = d.store.InPractice(ctx, by.Practice, func(tx *db.Tx) error {
 		inv, err := d.lockInvoice(ctx, tx, invoice)
@@ -103,6 +95,13 @@ func (d *Desk) OpenCheckout(ctx context.Context, by policy.Principal, invoice po
 		}
 		if inv.Status != policy.InvoiceIssued {
 			return policy.NewError(policy.Conflict, "invoice_settled", "There is nothing left to pay on this invoice.")
+		}
+		underWay, err := tx.PaymentUnderWay(ctx, tx.Practice, invoice)
+		if err != nil {
+			return err
+		}
+		if underWay {
+			return policy.NewError(policy.Conflict, "payment_under_way", "The card on file is being charged for this invoice. Look again in a minute.")
 		}
 		open, err := tx.PaymentOpenCheckout(ctx, db.PaymentOpenCheckoutParams{PracticeID: tx.Practice, InvoiceID: invoice, Amount: inv.Total - inv.Paid})
 		if err == nil {
@@ -284,18 +283,25 @@ type CardNews struct {
 	ExpYear  int
 }
 
-// StoreCard keeps a card on file; the same card twice changes nothing.
-func (d *Desk) StoreCard(ctx context.Context, tx *db.Tx, by policy.Principal, news CardNews) error {
+// StoreCard keeps a card on file; the same card twice changes nothing. It returns the client's open subjects, to ring.
+func (d *Desk) StoreCard(ctx context.Context, tx *db.Tx, by policy.Principal, news CardNews) ([]policy.Subject, error) {
 	setup, err := tx.PaymentByID(ctx, tx.Practice, news.Payment)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if err := tx.Lock(ctx, db.LockSet{Clients: []policy.ID{setup.ClientID}}); err != nil {
+		return nil, err
 	}
 	clk, err := readClock(ctx, tx.Queries, tx.Practice)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := tx.ClientSetCustomer(ctx, db.ClientSetCustomerParams{PracticeID: tx.Practice, ID: setup.ClientID, GatewayCustomer: &news.Customer}); err != nil {
-		return err
+		return nil, err
+	}
+	settle := db.PaymentSettleParams{PracticeID: tx.Practice, ID: setup.ID, Status: PaymentSucceeded, OccurredAt: &clk.now}
+	if _, err := tx.PaymentSettle(ctx, settle); err != nil {
+		return nil, err
 	}
 	id := db.NewID()
 	n, err := tx.MethodInsert(ctx, db.MethodInsertParams{
@@ -303,13 +309,13 @@ func (d *Desk) StoreCard(ctx context.Context, tx *db.Tx, by policy.Principal, ne
 		ExpMonth: int32(news.ExpMonth), ExpYear: int32(news.ExpYear), MandateAt: clk.now,
 	})
 	if err != nil || n == 0 {
-		return err
+		return nil, err
 	}
-	settle := db.PaymentSettleParams{PracticeID: tx.Practice, ID: setup.ID, Status: PaymentSucceeded, OccurredAt: &clk.now}
-	if _, err := tx.PaymentSettle(ctx, settle); err != nil {
-		return err
+	rung, err := openSubjects(ctx, tx, policy.CardStored, []policy.ID{setup.ClientID})
+	if err != nil {
+		return nil, err
 	}
-	return tx.Record(ctx, db.Entry{
-		Verb: policy.CardStored, By: by, Object: "payment_method", ID: id, After: map[string]any{"brand": news.Brand, "client": setup.ClientID},
+	return rung, tx.Record(ctx, db.Entry{
+		Verb: policy.CardStored, By: by, Object: "payment_method", ID: id, Rings: rung, After: map[string]any{"brand": news.Brand, "client": setup.ClientID},
 	})
 }

@@ -49,10 +49,14 @@ func (d *Desk) PlanRecall(ctx context.Context, tx *db.Tx, appointment policy.ID,
 	if err != nil {
 		return err
 	}
-	return tx.Record(ctx, db.Entry{
-		Verb: "recall_scheduled", By: policy.System(tx.Practice), Subject: journeyOf(tx.Practice, visit.ID), Object: "recall", ID: recall.ID,
+	entry := db.Entry{
+		Verb: policy.RecallPlanned, By: policy.System(tx.Practice), Subject: journeyOf(tx.Practice, visit.ID), Object: "recall", ID: recall.ID,
 		After: map[string]any{"due_on": recall.DueOn, "round": recall.Round},
-	})
+	}
+	if recall.Round > 1 { // a round may be under way, which is over now
+		entry.Rings = policy.Rings(policy.RecallPlanned, policy.SubjectsOf{Practice: tx.Practice, Recalls: []policy.ID{recall.ID}})
+	}
+	return tx.Record(ctx, entry)
 }
 
 // CloseRecall ends a round with the status that its step names. It runs inside the plan's transaction.

@@ -45,7 +45,7 @@ func (d *Desk) PlanFailed(ctx context.Context, s policy.Subject, code string) er
 			return err
 		}
 		if err := openTask(ctx, tx, taskInput{
-			cause: "stuck/" + s.WorkflowID() + "/" + db.NewID().String(), kind: "stuck", queue: "owner", client: row.ClientID, subject: s, dueAt: clk.now,
+			cause: s.WorkflowID() + "#stuck/" + db.NewID().String(), kind: "stuck", queue: "owner", client: row.ClientID, subject: s, dueAt: clk.now,
 			title: "This journey cannot be planned. It is tried again by itself; call support if it stays.",
 		}); err != nil {
 			return err

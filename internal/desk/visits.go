@@ -255,14 +255,18 @@ func (d *Desk) undo(ctx context.Context, tx *db.Tx, by policy.Principal, visit d
 	if err := tx.SubjectReopen(ctx, db.SubjectReopenParams{PracticeID: tx.Practice, Kind: policy.KindJourney, ID: visit.ID}); err != nil {
 		return Visit{}, err
 	}
-	out := Visit{Rung: policy.Rings(policy.VisitUndone, policy.SubjectsOf{Practice: tx.Practice, Journeys: []policy.ID{visit.ID}}), Changed: true}
+	recalls, err := openRecalls(ctx, tx, visit.ClientID, &visit.ServiceID)
+	if err != nil {
+		return Visit{}, err
+	}
+	of := policy.SubjectsOf{Practice: tx.Practice, Journeys: []policy.ID{visit.ID}, Recalls: recalls}
+	out := Visit{Rung: policy.Rings(policy.VisitUndone, of), Changed: true}
 	if err := tx.Record(ctx, db.Entry{
 		Verb: policy.VisitUndone, By: by, Subject: journeyOf(tx.Practice, visit.ID), Object: "appointment", ID: visit.ID, Reason: reason, Rings: out.Rung,
 		Before: map[string]any{"status": visit.Status}, After: map[string]any{"status": previous},
 	}); err != nil {
 		return Visit{}, err
 	}
-	var err error
 	out.Appointment, err = tx.AppointmentByID(ctx, tx.Practice, visit.ID)
 	return out, err
 }

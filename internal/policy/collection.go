@@ -65,7 +65,7 @@ func (f CollectionFacts) wishRule(s *settler, r Rule, at time.Time, over DropRea
 		case over != "":
 		case !f.HasCard:
 			w.drop, w.detail = DropNoCard, "no card on file"
-		case f.Processing && f.Effects[w.Key].State == "":
+		case f.Processing && f.Effects[w.Key].State != EffectClaimed:
 			w.drop, w.detail = DropOff, "a payment is under way"
 		}
 		s.wish(w)

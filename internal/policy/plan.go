@@ -69,9 +69,10 @@ type Outlook struct {
 	Tasks   []TaskWish // human tasks that should stand open now
 	Later   []TaskWish // tasks that will open unless their cause goes away first
 	WakeAt  *time.Time
-	RetryAt *time.Time // earliest wait for a machine (a refused call's next_at, a claim's call_by)
-	Waiting string     // reason of the current wait, one clause
-	Held    bool       // something waits for staff to resume it
+	RetryAt *time.Time        // earliest wait for a machine (a refused call's next_at, a claim's call_by)
+	Waiting string            // reason of the current wait, one clause
+	Held    bool              // something waits for staff to resume it
+	Exempt  map[string]string // by key of a due step: why quiet hours do not bind it
 	Done    bool
 
 	next string // what happens at WakeAt

@@ -29,6 +29,7 @@ const (
 	RecallMoved     = "recall_overridden"
 	RecallEnded     = "recall_stopped"
 	RecallDue       = "recall_started"
+	RecallPlanned   = "recall_scheduled"
 	FollowUpDue     = "collection_started"
 	ChannelResumed  = "channel_resumed"
 	EffectSettled   = "effect_settled"
@@ -69,6 +70,7 @@ var ringsKinds = map[string][]string{
 	RecallMoved:     {KindRecall},
 	RecallEnded:     {KindRecall},
 	RecallDue:       {KindRecall},
+	RecallPlanned:   {KindRecall},
 	FollowUpDue:     {KindCollection},
 	ChannelResumed:  {KindJourney, KindCollection, KindRecall},
 	EffectSettled:   {KindJourney, KindCollection, KindRecall},

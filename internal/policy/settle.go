@@ -136,8 +136,27 @@ func (s *settler) refusedBefore(w wish) (open bool) {
 			return true
 		}
 	}
-	s.out.Due = append(s.out.Due, w.Step)
+	s.due(w)
 	return true
+}
+
+// due places a step that is to be done now, and keeps why quiet hours do not bind it.
+func (s *settler) due(w wish) {
+	s.out.Due = append(s.out.Due, w.Step)
+	switch {
+	case !w.exempt:
+	case w.fired:
+		s.out.exempt(w.Key, "staff said so")
+	default:
+		s.out.exempt(w.Key, "answers the client")
+	}
+}
+
+func (o *Outlook) exempt(key, why string) {
+	if o.Exempt == nil {
+		o.Exempt = map[string]string{}
+	}
+	o.Exempt[key] = why
 }
 
 // outOfQuiet moves a message that would start at an instant within quiet hours to their end.
@@ -189,7 +208,7 @@ func (s *settler) begun(w wish, e Effect) (open bool) {
 	s.outOfQuiet(&now, s.g.Now)
 	reason, _ := s.refusal(w)
 	w.Settle = reason != "" || now.pushed
-	s.out.Due = append(s.out.Due, w.Step)
+	s.due(w)
 	return true
 }
 
