@@ -115,8 +115,8 @@ func (s *server) history(c client.Client, id, run string) *historypb.History {
 	return &h
 }
 
-// suggestContinueAsNew makes every workflow task look as if the server suggested to continue as new, which by itself it
-// does only after 4,096 events.
+// suggestContinueAsNew makes every workflow task but a run's first look as if the server suggested to continue as new,
+// which by itself it does only after 4,096 events. A first one with it would make idle runs chase each other.
 func suggestContinueAsNew(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	if err := invoke(ctx, method, req, reply, cc, opts...); err != nil {
 		return err
@@ -134,7 +134,7 @@ func suggestContinueAsNew(ctx context.Context, method string, req, reply any, cc
 
 func suggest(h *historypb.History) {
 	for _, event := range h.GetEvents() {
-		if started := event.GetWorkflowTaskStartedEventAttributes(); started != nil {
+		if started := event.GetWorkflowTaskStartedEventAttributes(); started != nil && event.GetEventId() > 4 {
 			started.SuggestContinueAsNew = true
 		}
 	}
