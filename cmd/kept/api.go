@@ -86,9 +86,13 @@ func runAPI(ctx context.Context, c config, logger *slog.Logger) error {
 }
 
 func newServer(c config, store *db.Store, d *desk.Desk, acts *activities.Activities, pool *wake.Pool, registry *prometheus.Registry, logger *slog.Logger) (*api.Server, error) {
+	hooks, err := verifiers(c)
+	if err != nil {
+		return nil, err
+	}
 	server, err := api.New(api.Deps{
 		Store: store, Desk: d, Waker: pool, Cards: staffPages{acts}, BaseURL: c.BaseURL, TemporalUI: c.TemporalUIURL, Logger: logger, Metrics: registry,
-		Verifiers: verifiers(c),
+		Verifiers: hooks,
 	})
 	if err != nil {
 		return nil, err
