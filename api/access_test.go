@@ -88,8 +88,18 @@ func TestAccess_EveryRoleAndOperation_FollowsTheTable(t *testing.T) {
 
 // fillPath puts well-formed ids of nobody into a path.
 func fillPath(path string) string {
-	return strings.NewReplacer("/v1/probe/{id}", "/v1/probe/"+probeID).Replace(
-		strings.NewReplacer("/clients/{id}", "/clients/cli_01k3gq8w5ne7r9vjzt4xhb2mdc", "/locations/{id}", "/locations/loc_01k3gq8w5ne7r9vjzt4xhb2mdc").Replace(path))
+	for collection, prefix := range pathIDs {
+		path = strings.Replace(path, "/"+collection+"/{id}", "/"+collection+"/"+prefix+nobody, 1)
+	}
+	return strings.NewReplacer("{contact_point_id}", "cpt_"+nobody, "{key}", "grace_minutes", "{term}", "client").Replace(path)
+}
+
+const nobody = "01k3gq8w5ne7r9vjzt4xhb2mdc"
+
+// pathIDs says which kind of id stands in the paths of a collection.
+var pathIDs = map[string]string{
+	"api-keys": "key_", "cadence-versions": "cdv_", "cadences": "cad_", "clients": "cli_", "closures": "clo_", "locations": "loc_", "probe": "apt_",
+	"providers": "prv_", "resources": "rsc_", "services": "svc_", "shifts": "shf_", "staff": "stf_",
 }
 
 func bodyFor(o Operation) string {

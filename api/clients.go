@@ -26,8 +26,10 @@ type ClientView struct {
 
 // ContactPointView is an address that a client can be reached at.
 type ContactPointView struct {
-	Channel string `json:"channel" enum:"mail,sms"`
-	Address string `json:"address" example:"casey@example.org"`
+	ID       ID[contactPointKind] `json:"id"`
+	Channel  string               `json:"channel" enum:"mail,sms"`
+	Address  string               `json:"address" example:"casey@example.org"`
+	OptedOut []string             `json:"opted_out" enum:"all,recall,marketing" doc:"What may not be sent there."`
 }
 
 type listClientsInput struct {
@@ -107,7 +109,9 @@ func clientViews(ctx context.Context, tx *db.Tx, rows []db.ClientSeenRow) ([]Cli
 	}
 	reachable := map[policy.ID][]ContactPointView{}
 	for _, p := range points {
-		reachable[p.ClientID] = append(reachable[p.ClientID], ContactPointView{Channel: p.Channel, Address: p.Address})
+		reachable[p.ClientID] = append(reachable[p.ClientID], ContactPointView{
+			ID: ID[contactPointKind](p.ID), Channel: p.Channel, Address: p.Address, OptedOut: append([]string{}, p.OptedOut...),
+		})
 	}
 	return convert(rows, func(c db.ClientSeenRow) ClientView {
 		contacts := reachable[c.ID]

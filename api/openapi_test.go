@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -76,13 +77,16 @@ func TestRoutes_NothingIsReachableBesideTheRegistry(t *testing.T) {
 			registered["HEAD "+path] = true
 		}
 	}
-	for _, route := range f.server.engine.Routes() {
+	for i, route := range f.server.engine.Routes() {
 		if public[route.Path] {
 			require.Contains(t, []string{http.MethodGet, http.MethodHead}, route.Method)
 			continue
 		}
 		require.True(t, registered[route.Method+" "+route.Path], "%s %s", route.Method, route.Path)
-		a := f.send(route.Method, strings.ReplaceAll(route.Path, ":id", "x"), "", func(r *http.Request) { r.Header.Del("Authorization") })
+		a := f.send(route.Method, strings.ReplaceAll(route.Path, ":id", "x"), "", func(r *http.Request) {
+			r.Header.Del("Authorization")
+			r.RemoteAddr = fmt.Sprintf("10.0.0.%d:1", i) // strangers are counted by address
+		})
 		require.Equal(t, http.StatusUnauthorized, a.Status, route.Path)
 	}
 }

@@ -22,6 +22,7 @@ type spec struct {
 	Summary string
 	About   string // optional, more than the summary says
 	Status  int    // of success; default 200, or 204 without a body
+	Secret  bool   // the reply holds what is kept nowhere, so no reply is stored for a repeat
 }
 
 // Operation is one entry of the registry.
@@ -66,7 +67,7 @@ func operation[I, O any](r *operations, method, path string, permission policy.P
 		// The frame has read and bounded the body before huma sees it.
 		MaxBodyBytes: -1, BodyReadTimeout: -1,
 	}
-	if method == http.MethodPost {
+	if method == http.MethodPost && !d.Secret {
 		op.Parameters = []*huma.Param{idempotencyParam}
 	}
 	huma.Register(r.server.api, op, func(ctx context.Context, in *I) (*O, error) {
@@ -108,14 +109,25 @@ func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 		},
 		a.server.takeBody(op),
 	}
-	if op.Method == http.MethodPost {
+	switch {
+	case op.Method == http.MethodPost && slices.Contains(op.Parameters, idempotencyParam):
 		chain = append(chain, a.server.once)
+	case op.Method == http.MethodPost:
+		chain = append(chain, noRepeat)
 	}
 	chain = append(chain, func(c *gin.Context) { handler(humagin.NewContext(op, c)) })
 	path := strings.NewReplacer("{", ":", "}", "").Replace(op.Path)
 	a.server.engine.Handle(op.Method, path, chain...)
 	if op.Method == http.MethodGet {
 		a.server.engine.Handle(http.MethodHead, path, chain...)
+	}
+}
+
+// noRepeat refuses to promise a second reply where the first one is not kept.
+func noRepeat(c *gin.Context) {
+	if len(c.Request.Header.Values("Idempotency-Key")) > 0 {
+		refuse(c, policy.InvalidField("header:Idempotency-Key", "not_repeatable",
+			"The reply holds a secret that is kept nowhere, so it cannot be given again. Leave Idempotency-Key out."))
 	}
 }
 

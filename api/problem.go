@@ -71,7 +71,7 @@ func (r *request) problem(err error) *Problem {
 		copied := *p
 		p = &copied
 	case errors.As(err, &known) && statusOfKind[known.Kind] != 0 && known.Kind != policy.Internal:
-		*p = Problem{Status: statusOfKind[known.Kind], Code: known.Code, Detail: known.Message, Errors: known.Fields, Facts: known.Facts, cause: known.Cause}
+		*p = Problem{Status: statusOfKind[known.Kind], Code: known.Code, Detail: known.Message, Errors: known.Fields, Facts: wireFacts(known.Facts), cause: known.Cause}
 	case errors.Is(err, context.Canceled):
 		*p = Problem{Status: statusClientGone, Code: "client_gone", Detail: "The caller hung up before the answer was ready.", cause: err}
 	case errors.Is(err, context.DeadlineExceeded):

@@ -7,8 +7,11 @@ import (
 )
 
 const (
-	get  = http.MethodGet
-	post = http.MethodPost
+	get   = http.MethodGet
+	post  = http.MethodPost
+	put   = http.MethodPut
+	patch = http.MethodPatch
+	del   = http.MethodDelete
 )
 
 // routes is every operation under /v1, by who may enter. All of them ask for an API key; the permission decides who may go on.
@@ -21,6 +24,8 @@ func (s *Server) routes(r *operations) {
 	// Whoever looks after clients; a provider sees those of their own visits. Reading one is noted in the journal.
 	operation(r, get, "/v1/clients", policy.ClientsRead, spec{ID: "list-clients", Tag: "Clients", Summary: "List clients"}, s.listClients)
 	operation(r, get, "/v1/clients/{id}", policy.ClientsRead, spec{ID: "get-client", Tag: "Clients", Summary: "Read a client"}, s.getClient)
+
+	s.setupRoutes(r)
 }
 
 // publicRoutes are open to everyone and say nothing about any practice.

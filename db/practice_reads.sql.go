@@ -13,19 +13,24 @@ import (
 )
 
 const clientContactPoints = `-- name: ClientContactPoints :many
-select client_id, channel, address
-from contact_points
-where practice_id = $1 and client_id = any($2::uuid[]) and closed_at is null
-order by client_id, created_at, id
+select p.id, p.client_id, p.channel, p.shown as address,
+    array(select o.purpose from opt_outs o
+        where o.practice_id = p.practice_id and o.channel = p.channel and o.address = p.address and o.lifted_at is null
+        order by o.purpose)::text[] as opted_out
+from contact_points p
+where p.practice_id = $1 and p.client_id = any($2::uuid[]) and p.closed_at is null
+order by p.client_id, p.created_at, p.id
 `
 
 type ClientContactPointsRow struct {
+	ID       policy.ID
 	ClientID policy.ID
 	Channel  string
 	Address  string
+	OptedOut []string
 }
 
-// The open addresses of several clients, oldest first.
+// The open addresses of several clients, oldest first, and what was said about each and not taken back.
 func (q *Queries) ClientContactPoints(ctx context.Context, practiceID policy.ID, clientIds []policy.ID) ([]ClientContactPointsRow, error) {
 	rows, err := q.db.Query(ctx, clientContactPoints, practiceID, clientIds)
 	if err != nil {
@@ -35,7 +40,13 @@ func (q *Queries) ClientContactPoints(ctx context.Context, practiceID policy.ID,
 	items := []ClientContactPointsRow{}
 	for rows.Next() {
 		var i ClientContactPointsRow
-		if err := rows.Scan(&i.ClientID, &i.Channel, &i.Address); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.Channel,
+			&i.Address,
+			&i.OptedOut,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

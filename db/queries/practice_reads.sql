@@ -1,9 +1,12 @@
 -- name: ClientContactPoints :many
--- The open addresses of several clients, oldest first.
-select client_id, channel, address
-from contact_points
-where practice_id = @practice_id and client_id = any(@client_ids::uuid[]) and closed_at is null
-order by client_id, created_at, id;
+-- The open addresses of several clients, oldest first, and what was said about each and not taken back.
+select p.id, p.client_id, p.channel, p.shown as address,
+    array(select o.purpose from opt_outs o
+        where o.practice_id = p.practice_id and o.channel = p.channel and o.address = p.address and o.lifted_at is null
+        order by o.purpose)::text[] as opted_out
+from contact_points p
+where p.practice_id = @practice_id and p.client_id = any(@client_ids::uuid[]) and p.closed_at is null
+order by p.client_id, p.created_at, p.id;
 
 -- name: ClientPageNewer :many
 -- One page backwards, nearest first; the caller turns it round.
