@@ -26,6 +26,7 @@ func (s *Server) routes(r *operations) {
 	operation(r, get, "/v1/clients/{id}", policy.ClientsRead, spec{ID: "get-client", Tag: "Clients", Summary: "Read a client"}, s.getClient)
 
 	s.setupRoutes(r)
+	s.visitRoutes(r)
 }
 
 // publicRoutes are open to everyone and say nothing about any practice.

@@ -27,14 +27,22 @@ type Waker interface {
 	Ring(subjects ...policy.Subject)
 }
 
+// Cards makes the hosted pages on which clients pay and leave a card. back is where the gateway leads them afterwards.
+type Cards interface {
+	Checkout(ctx context.Context, practice, invoice policy.ID, back string) (url string, err error)
+	SetupPage(ctx context.Context, by policy.Principal, client policy.ID, back string) (url string, expires time.Time, err error)
+}
+
 // Deps is what a Server needs. Zero values take the default that is named; Store, Waker and BaseURL have none.
 type Deps struct {
 	Store          *db.Store
 	Desk           *desk.Desk // the commands; one on Store
 	Waker          Waker
-	BaseURL        string   // of everything that callers and clients follow: https://kept.example.org; never taken from a request
-	TemporalUI     string   // base of deep links into the Temporal UI; none when empty
-	TrustedProxies []string // addresses or networks whose X-Forwarded-For counts; none
+	Cards          Cards     // hosted pages of the card gateway; without it they answer 503
+	Verifiers      Verifiers // of gateways' webhooks; a path without one does not exist
+	BaseURL        string    // of everything that callers and clients follow: https://kept.example.org; never taken from a request
+	TemporalUI     string    // base of deep links into the Temporal UI; none when empty
+	TrustedProxies []string  // addresses or networks whose X-Forwarded-For counts; none
 	Logger         *slog.Logger
 	Metrics        *prometheus.Registry
 	RatePerSecond  float64       // per API key; 100
@@ -99,6 +107,9 @@ func build(deps Deps, routes func(*Server, *operations)) (*Server, error) {
 		return nil, err
 	}
 	if err := s.publicRoutes(); err != nil {
+		return nil, err
+	}
+	if err := s.hookRoutes(); err != nil {
 		return nil, err
 	}
 	s.uses = newKeyUses(deps.Store, s.warn)
