@@ -71,6 +71,7 @@ func TestAccess_EveryRoleAndOperation_FollowsTheTable(t *testing.T) {
 	f := newFixture(t)
 	cells := 0
 	for _, o := range f.server.Operations() {
+		require.NotContains(t, fillPath(o.Path), "{", "say in pathIDs which ids this path takes")
 		for _, role := range policy.AllRoles() {
 			_, allowed := policy.Allowed(role, o.Permission)
 			a := f.send(o.Method, fillPath(o.Path), bodyFor(o), withKey(f.keys[role]))
@@ -91,15 +92,16 @@ func fillPath(path string) string {
 	for collection, prefix := range pathIDs {
 		path = strings.Replace(path, "/"+collection+"/{id}", "/"+collection+"/"+prefix+nobody, 1)
 	}
-	return strings.NewReplacer("{contact_point_id}", "cpt_"+nobody, "{key}", "grace_minutes", "{term}", "client").Replace(path)
+	return strings.NewReplacer("{contact_point_id}", "cpt_"+nobody, "{key}", "grace_minutes", "{term}", "client", "{channel}", "sms").Replace(path)
 }
 
 const nobody = "01k3gq8w5ne7r9vjzt4xhb2mdc"
 
 // pathIDs says which kind of id stands in the paths of a collection.
 var pathIDs = map[string]string{
-	"api-keys": "key_", "cadence-versions": "cdv_", "cadences": "cad_", "clients": "cli_", "closures": "clo_", "locations": "loc_", "probe": "apt_",
-	"providers": "prv_", "resources": "rsc_", "services": "svc_", "shifts": "shf_", "staff": "stf_",
+	"api-keys": "key_", "appointments": "apt_", "cadence-versions": "cdv_", "cadences": "cad_", "clients": "cli_", "closures": "clo_", "holds": "hld_",
+	"invoices": "inv_", "journeys": "jrn_", "locations": "loc_", "messages": "msg_", "packets": "pkt_", "payments": "pay_", "probe": "apt_",
+	"providers": "prv_", "recalls": "rcl_", "resources": "rsc_", "services": "svc_", "shifts": "shf_", "staff": "stf_", "tasks": "tsk_",
 }
 
 func bodyFor(o Operation) string {
