@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 // house is one test practice with a client, driven without Temporal: plan, do what is due, move the clock to the wake-up.
 type house struct {
 	t        *testing.T
+	url      string
 	store    *db.Store
 	super    *pgx.Conn
 	desk     *desk.Desk
@@ -36,10 +38,16 @@ type house struct {
 
 // post is the counterparty: it remembers what it accepted, and answers as it is told.
 type post struct {
-	mails   []mail.Message
-	texts   []sms.Message
-	charges []stripe.ChargeInput
-	answer  func(what string) gateway.Outcome // nil: accepts
+	mu       sync.Mutex
+	mails    []mail.Message
+	texts    []sms.Message
+	charges  []stripe.ChargeInput // accepted, each key once
+	keys     []string             // idempotency key of every charge asked for
+	searches int
+	found    []stripe.Payment // what a search finds
+	intents  map[string]stripe.Payment
+	pages    map[string]stripe.Checkout
+	answer   func(what string) gateway.Outcome // nil: accepts
 }
 
 func (p *post) outcome(what, reference string) gateway.Outcome {
@@ -54,7 +62,9 @@ func (p *post) outcome(what, reference string) gateway.Outcome {
 type mailer struct{ *post }
 
 func (m mailer) Send(_ context.Context, msg mail.Message) gateway.Outcome {
-	out := m.outcome("mail", fmt.Sprintf("mail-%d", len(m.mails)+1))
+	out := m.outcome("mail", "mail-"+msg.Ref)
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if out.OK() {
 		m.mails = append(m.mails, msg)
 	}
@@ -64,7 +74,9 @@ func (m mailer) Send(_ context.Context, msg mail.Message) gateway.Outcome {
 type texter struct{ *post }
 
 func (m texter) Send(_ context.Context, msg sms.Message) gateway.Outcome {
-	out := m.outcome("sms", fmt.Sprintf("sms-%d", len(m.texts)+1))
+	out := m.outcome("sms", "sms-"+msg.Ref)
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if out.OK() {
 		m.texts = append(m.texts, msg)
 	}
@@ -77,16 +89,24 @@ type cards struct {
 	*post
 }
 
+func (cards) Livemode() bool { return false }
+
 func (c cards) ChargeOffSession(_ context.Context, in stripe.ChargeInput) (stripe.Payment, gateway.Outcome) {
+	c.mu.Lock()
+	c.post.keys = append(c.post.keys, in.IdemKey)
 	for i, old := range c.charges {
 		if old.IdemKey == in.IdemKey {
+			c.mu.Unlock()
 			return c.paid(i, in), gateway.Accept(fmt.Sprintf("pi_%d", i+1))
 		}
 	}
+	c.mu.Unlock()
 	out := c.outcome("charge", fmt.Sprintf("pi_%d", len(c.charges)+1))
 	if !out.OK() {
-		return stripe.Payment{}, out
+		return stripe.Payment{ID: out.Reference}, out
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.post.charges = append(c.post.charges, in)
 	return c.paid(len(c.charges)-1, in), out
 }
@@ -94,13 +114,58 @@ func (c cards) ChargeOffSession(_ context.Context, in stripe.ChargeInput) (strip
 func (cards) paid(i int, in stripe.ChargeInput) stripe.Payment {
 	return stripe.Payment{
 		ID: fmt.Sprintf("pi_%d", i+1), Status: "succeeded", AmountMinor: in.AmountMinor, ReceivedMinor: in.AmountMinor, Currency: in.Currency,
+		Metadata: in.Metadata,
 	}
+}
+
+func (c cards) SearchPaymentIntents(_ context.Context, _ map[string]string) ([]stripe.Payment, gateway.Outcome) {
+	c.post.searches++
+	return c.found, c.outcome("search", "")
+}
+
+func (c cards) FetchPaymentIntent(_ context.Context, id string) (stripe.Payment, gateway.Outcome) {
+	intent, ok := c.intents[id]
+	if !ok {
+		return intent, gateway.Outcome{State: gateway.Refused, Final: true, Code: "resource_missing"}
+	}
+	return intent, c.outcome("fetch", id)
+}
+
+func (c cards) FetchCheckoutSession(_ context.Context, id string) (stripe.Checkout, gateway.Outcome) {
+	page, ok := c.pages[id]
+	if !ok {
+		return page, gateway.Outcome{State: gateway.Refused, Final: true, Code: "resource_missing"}
+	}
+	return page, c.outcome("fetch", id)
+}
+
+func (c cards) FetchSetup(_ context.Context, id string) (stripe.Card, gateway.Outcome) {
+	return stripe.Card{Customer: "cus_1", Method: "pm_" + id, Brand: "visa", Last4: "4242", ExpMonth: 1, ExpYear: 2030}, c.outcome("fetch", id)
+}
+
+func (c cards) EnsureCustomer(context.Context, string, map[string]string) gateway.Outcome {
+	return c.outcome("customer", "cus_1")
+}
+
+func (c cards) CreateCheckout(_ context.Context, in stripe.CheckoutInput) (stripe.Checkout, gateway.Outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.post.keys = append(c.post.keys, in.IdemKey)
+	return stripe.Checkout{ID: "cs_1", URL: "https://pay.example.org/cs_1", Metadata: in.Metadata}, c.outcome("checkout", "cs_1")
+}
+
+func (c cards) CreateSetup(_ context.Context, in stripe.SetupInput) (stripe.Checkout, gateway.Outcome) {
+	return stripe.Checkout{ID: "cs_setup", URL: "https://pay.example.org/cs_setup", Metadata: in.Metadata}, c.outcome("checkout", "cs_setup")
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	store := proof.NewStore(t)
-	h := &house{t: t, store: store, super: proof.Connect(t, store), desk: desk.New(store), post: &post{}}
+	url := proof.NewDatabase(t)
+	store := proof.OpenStore(t, db.Options{URL: url})
+	h := &house{
+		t: t, url: url, store: store, super: proof.Connect(t, store), desk: desk.New(store),
+		post: &post{intents: map[string]stripe.Payment{}, pages: map[string]stripe.Checkout{}},
+	}
 	var err error
 	h.acts, err = activities.New(activities.Options{
 		Store: store, Desk: h.desk, Mail: mailer{h.post}, SMS: texter{h.post}, Cards: cards{post: h.post},
@@ -140,11 +205,20 @@ func (h *house) now() time.Time {
 // book takes the first free time of a service on or after a day.
 func (h *house) book(day string, service int) desk.Booked {
 	h.t.Helper()
+	return h.bookAt(day, service, 0)
+}
+
+// bookAt takes the first free time from an hour of the day on.
+func (h *house) bookAt(day string, service, hour int) desk.Booked {
+	h.t.Helper()
 	from := policy.MustLocalDate(day)
 	free, err := h.desk.FreeTimes(h.t.Context(), h.practice.ID, desk.FreeInput{
 		Service: h.practice.Services[service], Location: h.practice.Locations[0], From: from, Days: 14,
 	})
 	require.NoError(h.t, err)
+	for len(free) > 0 && free[0].StartsAt.UTC().Hour() < hour {
+		free = free[1:]
+	}
 	require.NotEmpty(h.t, free)
 	booked, err := h.desk.Book(h.t.Context(), h.by, desk.BookInput{
 		Client: h.client, Service: h.practice.Services[service], Provider: free[0].Provider, Location: h.practice.Locations[0],
@@ -156,11 +230,119 @@ func (h *house) book(day string, service int) desk.Booked {
 
 func (h *house) step(s policy.Subject, step policy.Step) bool {
 	h.t.Helper()
-	act, ok := h.acts.Steps()[step.Kind].(func(context.Context, policy.Subject, policy.Step) (bool, error))
-	require.True(h.t, ok, "kind %s", step.Kind)
-	again, err := act(h.t.Context(), s, step)
+	again, err := h.attempt(s, step)
 	require.NoError(h.t, err, step.Key)
 	return again
+}
+
+// attempt is one try of an activity.
+func (h *house) attempt(s policy.Subject, step policy.Step) (again bool, err error) {
+	h.t.Helper()
+	act, ok := h.acts.Steps()[step.Kind].(func(context.Context, policy.Subject, policy.Step) (bool, error))
+	require.True(h.t, ok, "kind %s", step.Kind)
+	return act(h.t.Context(), s, step)
+}
+
+func (h *house) plan(s policy.Subject) policy.Plan {
+	h.t.Helper()
+	plan, err := h.acts.Plan(h.t.Context(), s)
+	require.NoError(h.t, err)
+	return plan
+}
+
+// due moves the clock from wake-up to wake-up until steps are due, and returns the first.
+func (h *house) due(s policy.Subject) policy.Step {
+	h.t.Helper()
+	for range 50 {
+		plan := h.plan(s)
+		if len(plan.Due) > 0 {
+			return plan.Due[0]
+		}
+		require.NotNil(h.t, plan.WakeAt, "nothing will ever be due: %s", plan.Detail)
+		h.setClock(plan.WakeAt.Format(time.RFC3339Nano))
+	}
+	h.t.Fatal("nothing becomes due")
+	return policy.Step{}
+}
+
+// crash lets a worker die in the middle of a step's call: its claim stands, its outcome is never recorded.
+func (h *house) crash(s policy.Subject, step policy.Step) {
+	h.t.Helper()
+	before := h.post.answer
+	h.post.answer = func(string) gateway.Outcome { panic("worker killed") }
+	require.Panics(h.t, func() { _, _ = h.attempt(s, step) })
+	h.post.answer = before
+}
+
+// age lets real time pass for the effects and their attempts.
+func (h *house) age(by string) {
+	h.t.Helper()
+	h.exec(`update effects set call_by = call_by - $1::interval, next_at = next_at - $1::interval, first_claimed_at = first_claimed_at - $1::interval`, by)
+}
+
+// answers makes the gateways end calls of one kind in a way.
+func (h *house) answers(what string, out gateway.Outcome) {
+	h.post.answer = func(asked string) gateway.Outcome {
+		if asked == what {
+			return out
+		}
+		return gateway.Outcome{}
+	}
+}
+
+type effectRow struct {
+	State, Reason, Exempt string
+	Final                 bool
+	Attempt               int
+}
+
+func (h *house) effect(key string) effectRow {
+	h.t.Helper()
+	rows, err := h.super.Query(h.t.Context(), `select state, reason, exempt, final, attempt from effects where key = $1`, key)
+	require.NoError(h.t, err)
+	e, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[effectRow])
+	require.NoError(h.t, err, key)
+	return e
+}
+
+// texts of open tasks' kinds, in order.
+func (h *house) openTasks() []string {
+	h.t.Helper()
+	rows, err := h.super.Query(h.t.Context(), `select kind from tasks where status in ('open', 'claimed') order by kind`)
+	require.NoError(h.t, err)
+	kinds, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(h.t, err)
+	return kinds
+}
+
+func (h *house) override(s policy.Subject, verb, key string) {
+	h.t.Helper()
+	_, err := h.desk.Override(h.t.Context(), h.by, desk.OverrideInput{Subject: s, Verb: verb, Step: key, Reason: "test"})
+	require.NoError(h.t, err)
+}
+
+// cardOnFile gives the client a card, as a setup page would.
+func (h *house) cardOnFile(method string) {
+	h.t.Helper()
+	h.exec(`update clients set gateway_customer = 'cus_1' where id = $1`, h.client)
+	h.exec(`insert into payment_methods (practice_id, id, client_id, gateway_method, brand, last4, exp_month, exp_year, mandate_at)
+		values ($1, $2, $3, $4, 'visa', '4242', 1, 2030, now())`, h.practice.ID, db.NewID(), h.client, method)
+}
+
+// sound judges our own books; what is still under way is the test's own matter.
+func (h *house) sound(besides ...string) {
+	h.t.Helper()
+	found, report, err := proof.Check(h.t.Context(), proof.Books{Database: h.url, Canaries: []string{"Quartermaine", "zoe@example.org", "+442079460101"}})
+	require.NoError(h.t, err)
+	for _, v := range found {
+		require.Contains(h.t, besides, v.Invariant, "%s (%d)\n%s", v.Detail, v.Count, report)
+	}
+}
+
+func (h *house) exec(query string, args ...any) {
+	h.t.Helper()
+	_, err := h.super.Exec(h.t.Context(), query, args...)
+	require.NoError(h.t, err, query)
 }
 
 // settle plans and acts until nothing is due at this instant.

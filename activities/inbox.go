@@ -156,6 +156,9 @@ func (a *Activities) applyMail(ctx context.Context, e Event) (Applied, error) {
 	if !ok {
 		return ignored("nothing in kept turns on " + event.Type), nil
 	}
+	if event.Class == "blocked" { // refused this time: the address stays
+		status = "failed"
+	}
 	return a.applyMessage(ctx, message, desk.MessageNews{Message: message, Status: status, GatewayID: event.GatewayRef, OptOut: mailOptOut[event.Type], Reason: event.Type})
 }
 

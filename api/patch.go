@@ -143,13 +143,16 @@ var notThere = map[string]*policy.Error{
 	"cadence_version": policy.NewError(policy.NotFound, "cadence_version_not_found", "There is no such cadence_version in this practice."),
 	"closure":         policy.NewError(policy.NotFound, "closure_not_found", "There is no such closure in this practice."),
 	"contact_point":   policy.NewError(policy.NotFound, "contact_point_not_found", "There is no such contact_point in this practice."),
+	"invoice":         policy.NewError(policy.NotFound, "invoice_not_found", "There is no such invoice in this practice."),
 	"location":        policy.NewError(policy.NotFound, "location_not_found", "There is no such location in this practice."),
 	"provider":        policy.NewError(policy.NotFound, "provider_not_found", "There is no such provider in this practice."),
+	"recall":          policy.NewError(policy.NotFound, "recall_not_found", "There is no such recall in this practice."),
 	"resource":        policy.NewError(policy.NotFound, "resource_not_found", "There is no such resource in this practice."),
 	"service":         policy.NewError(policy.NotFound, "service_not_found", "There is no such service in this practice."),
 	"setting":         policy.NewError(policy.NotFound, "setting_not_found", "There is no such setting in this practice."),
 	"shift":           policy.NewError(policy.NotFound, "shift_not_found", "There is no such shift in this practice."),
 	"staff":           policy.NewError(policy.NotFound, "staff_not_found", "There is no such staff in this practice."),
+	"task":            policy.NewError(policy.NotFound, "task_not_found", "There is no such task in this practice."),
 }
 
 // missing says what is not there when a query for one row found none.

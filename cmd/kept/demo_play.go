@@ -141,7 +141,7 @@ func (p *play) takeOn(ctx context.Context) error {
 		return err
 	}
 	p.clientID = made.text("id")
-	setup, err := p.staff.post(ctx, "/v1/clients/"+p.clientID+"/card-setup", map[string]any{"return_url": p.at.BaseURL})
+	setup, err := p.staff.post(ctx, "/v1/clients/"+p.clientID+"/card-setup", map[string]any{"return_url": p.at.BaseURL + "/docs"})
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (p *play) book(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	free, err := p.staff.get(ctx, fmt.Sprintf("/v1/services/%s/free-times?location_id=%s&from=%s&days=5", p.service, p.location, now.AddDate(0, 0, 9).Format(time.DateOnly)))
+	free, err := p.staff.get(ctx, fmt.Sprintf("/v1/services/%s/free-times?location=%s&from=%s&days=5", p.service, p.location, now.AddDate(0, 0, 9).Format(time.DateOnly)))
 	if err != nil {
 		return err
 	}

@@ -123,6 +123,9 @@ func serveQueues(ctx context.Context, temporal client.Client, options client.Opt
 			wake.RegisterSweep(w, sweeper)
 		}
 		if err := startWhenReady(ctx, w); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
 			return err
 		}
 		workers = append(workers, w)
@@ -142,12 +145,12 @@ func startWhenReady(ctx context.Context, w sdk.Worker) error {
 	wait := 200 * time.Millisecond
 	for {
 		err := w.Start()
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		case <-time.After(wait):
 			if wait *= 2; wait > 10*time.Second {
 				return fmt.Errorf("start the worker: %w", err)

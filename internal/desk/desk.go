@@ -4,7 +4,6 @@ package desk
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -74,7 +73,7 @@ func settingsAt(ctx context.Context, q *db.Queries, practice policy.ID, location
 	}
 	values := make([]policy.SettingValue, len(rows))
 	for i, r := range rows {
-		values[i] = policy.SettingValue{Key: r.Key, Level: policy.Level(r.Level), Value: json.RawMessage(r.Value), Locked: r.Locked}
+		values[i] = policy.SettingValue{Key: r.Key, Level: policy.Level(r.Level), Value: r.Value, Locked: r.Locked}
 	}
 	return policy.ResolveSettings(values)
 }
