@@ -12,11 +12,11 @@ import (
 
 // constraints maps constraint names to what they mean to a caller. Message texts of PostgreSQL are never read.
 var constraints = map[string]*policy.Error{
-	"reservations_no_overlap":        policy.NewError(policy.Conflict, "slot_taken", "That time is taken. Choose another one."),
-	"staff_practice_id_mail_key":     policy.NewError(policy.Conflict, "mail_in_use", "Someone on the staff already uses this mail address."),
-	"cadences_one_per_scope":         policy.NewError(policy.Conflict, "cadence_exists", "This scope already has a cadence of that kind. Publish a new version of it instead."),
-	"contact_points_one_open":        policy.NewError(policy.Conflict, "address_in_use", "The client already has this address."),
-	"channel_pauses_one_open":        policy.NewError(policy.Conflict, "already_paused", "The channel is already paused."),
+	"reservations_no_overlap":                 policy.NewError(policy.Conflict, "slot_taken", "That time is taken. Choose another one."),
+	"staff_practice_id_mail_key":              policy.NewError(policy.Conflict, "mail_in_use", "Someone on the staff already uses this mail address."),
+	"cadences_one_per_scope":                  policy.NewError(policy.Conflict, "cadence_exists", "This scope already has a cadence of that kind. Publish a new version of it instead."),
+	"contact_points_one_open":                 policy.NewError(policy.Conflict, "address_in_use", "The client already has this address."),
+	"channel_pauses_one_open":                 policy.NewError(policy.Conflict, "already_paused", "The channel is already paused."),
 	"appointments_practice_id_client_id_fkey": policy.NewError(policy.NotFound, "client_not_found", "There is no such client in this practice."),
 	"holds_practice_id_client_id_fkey":        policy.NewError(policy.NotFound, "client_not_found", "There is no such client in this practice."),
 }

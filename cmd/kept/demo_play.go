@@ -58,8 +58,37 @@ func (p *play) say(ctx context.Context, format string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.out, "%s  %s\n", now.Format("Mon 2 Jan 2006 15:04"), fmt.Sprintf(format, args...))
+	return p.line(now, fmt.Sprintf(format, args...))
+}
+
+func (p *play) line(at time.Time, text string) error {
+	_, err := fmt.Fprintf(p.out, "%s  %s\n", at.Format("Mon 2 Jan 2006 15:04"), text)
 	return err
+}
+
+// sayMails prints each mail at the instant by which it was sent, on the practice's clock.
+func (p *play) sayMails(ctx context.Context, fresh []answer) error {
+	now, err := p.now(ctx)
+	if err != nil {
+		return err
+	}
+	sent, err := p.staff.get(ctx, "/v1/messages?limit=100&channel=mail&client_id="+p.clientID)
+	if err != nil {
+		return err
+	}
+	times := sent.list("data") // newest first, as in the mailbox
+	for i, m := range fresh {
+		at := now
+		if n := len(fresh) - 1 - i; n < len(times) {
+			if told, err := time.Parse(time.RFC3339, times[n].text("occurred_at")); err == nil {
+				at = told.In(now.Location())
+			}
+		}
+		if err := p.line(at, "mail: "+m.text("subject")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *play) now(ctx context.Context) (time.Time, error) {
@@ -238,7 +267,7 @@ func (p *play) confirm(ctx context.Context) error {
 	if len(fresh) != 1 {
 		return fmt.Errorf("%d mails after booking, want the confirmation alone", len(fresh))
 	}
-	if err := p.say(ctx, "mail: %s", fresh[0].text("subject")); err != nil {
+	if err := p.sayMails(ctx, fresh); err != nil {
 		return err
 	}
 	if err := p.act(ctx, fresh[0], "Confirm that you will come", nil); err != nil {
@@ -310,10 +339,8 @@ func (p *play) remind(ctx context.Context) error {
 	if len(fresh) == 0 {
 		return errors.New("no reminder came")
 	}
-	for _, m := range fresh {
-		if err := p.say(ctx, "mail: %s", m.text("subject")); err != nil {
-			return err
-		}
+	if err := p.sayMails(ctx, fresh); err != nil {
+		return err
 	}
 	p.lastReminder = fresh[len(fresh)-1]
 	return nil
@@ -350,10 +377,8 @@ func (p *play) bill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range fresh {
-		if err := p.say(ctx, "mail: %s", m.text("subject")); err != nil {
-			return err
-		}
+	if err := p.sayMails(ctx, fresh); err != nil {
+		return err
 	}
 	return p.say(ctx, "the invoice was issued the same day; charging the card on file was declined")
 }
@@ -369,10 +394,8 @@ func (p *play) followUp(ctx context.Context) error {
 	if len(fresh) < 2 {
 		return fmt.Errorf("%d payment reminders within eight days, want two", len(fresh))
 	}
-	for _, m := range fresh {
-		if err := p.say(ctx, "mail: %s", m.text("subject")); err != nil {
-			return err
-		}
+	if err := p.sayMails(ctx, fresh); err != nil {
+		return err
 	}
 	p.lastDunning = fresh[len(fresh)-1]
 	return nil
@@ -414,7 +437,7 @@ func (p *play) recall(ctx context.Context) error {
 	if len(fresh) != 1 {
 		return fmt.Errorf("%d mails half a year later, want the recall alone", len(fresh))
 	}
-	if err := p.say(ctx, "half a year later, mail: %s", fresh[0].text("subject")); err != nil {
+	if err := p.sayMails(ctx, fresh); err != nil {
 		return err
 	}
 	address, err := link(fresh[0], "Choose a time")
