@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"net/url"
+	"strings"
 
 	"github.com/kept-practice/kept/db"
 	"github.com/kept-practice/kept/internal/policy"
@@ -249,7 +251,37 @@ type HostedPage struct {
 	ExpiresAt *Instant `json:"expires_at,omitempty" doc:"When the page closes, in real time."`
 }
 
-func (s *Server) openCheckout(ctx context.Context, in *byID[invoiceKind]) (*reply[HostedPage], error) {
+// HostedInput says where the page leads back to.
+type HostedInput struct {
+	ReturnURL string `json:"return_url,omitempty" maxLength:"500" format:"uri" example:"https://kept.example.org/l/paid" doc:"An address of this installation; a page that thanks when missing."`
+}
+
+type checkoutInput struct {
+	ID   ID[invoiceKind] `path:"id"`
+	Body *HostedInput
+}
+
+// back is where a hosted page leads afterwards. Only this installation's own origin is taken: nobody is sent elsewhere by us.
+func (s *Server) back(in *HostedInput) (string, error) {
+	if in == nil || in.ReturnURL == "" {
+		return s.deps.BaseURL + PaidPath, nil
+	}
+	base, err := url.Parse(s.deps.BaseURL)
+	if err != nil {
+		return "", err
+	}
+	back, err := url.Parse(in.ReturnURL)
+	if err != nil || back.Scheme != base.Scheme || back.Host != base.Host || back.User != nil || strings.ContainsAny(in.ReturnURL, "\\ ") {
+		return "", policy.InvalidField("/return_url", "foreign_return_url", "Give an address that begins with this installation's own, or leave it out.")
+	}
+	return back.String(), nil
+}
+
+func (s *Server) openCheckout(ctx context.Context, in *checkoutInput) (*reply[HostedPage], error) {
+	back, err := s.back(in.Body)
+	if err != nil {
+		return nil, err
+	}
 	i, err := s.invoice(ctx, policy.ID(in.ID))
 	if err != nil {
 		return nil, err
@@ -257,15 +289,24 @@ func (s *Server) openCheckout(ctx context.Context, in *byID[invoiceKind]) (*repl
 	if s.deps.Cards == nil {
 		return nil, errNoCards()
 	}
-	url, err := s.deps.Cards.Checkout(ctx, i.PracticeID, i.ID, s.deps.BaseURL+PaidPath)
+	page, err := s.deps.Cards.Checkout(ctx, i.PracticeID, i.ID, back)
 	if err != nil {
 		return nil, s.withInvoice(ctx, i.ID, err)
 	}
-	return &reply[HostedPage]{Body: HostedPage{URL: url}}, nil
+	return &reply[HostedPage]{Body: HostedPage{URL: page}}, nil
 }
 
-func (s *Server) openCardSetup(ctx context.Context, in *byID[clientKind]) (*reply[HostedPage], error) {
+type cardSetupInput struct {
+	ID   ID[clientKind] `path:"id"`
+	Body *HostedInput
+}
+
+func (s *Server) openCardSetup(ctx context.Context, in *cardSetupInput) (*reply[HostedPage], error) {
 	caller, client := callerOf(ctx), policy.ID(in.ID)
+	back, err := s.back(in.Body)
+	if err != nil {
+		return nil, err
+	}
 	row, err := s.deps.Store.In(caller.Practice).ClientByID(ctx, caller.Practice, client)
 	if db.NoRows(err) || (err == nil && (row.Status == "erased" || row.Status == "archived")) {
 		return nil, errNotFound("client")
@@ -279,8 +320,8 @@ func (s *Server) openCardSetup(ctx context.Context, in *byID[clientKind]) (*repl
 	if s.deps.Cards == nil {
 		return nil, errNoCards()
 	}
-	url, expires, err := s.deps.Cards.SetupPage(ctx, caller.Principal, client, s.deps.BaseURL+PaidPath)
-	return &reply[HostedPage]{Body: HostedPage{URL: url, ExpiresAt: atOrNil(&expires)}}, err
+	page, expires, err := s.deps.Cards.SetupPage(ctx, caller.Principal, client, back)
+	return &reply[HostedPage]{Body: HostedPage{URL: page, ExpiresAt: atOrNil(&expires)}}, err
 }
 
 func errNoCards() error {

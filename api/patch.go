@@ -139,12 +139,18 @@ func named(err error, names map[string]string) error {
 // notThere is what the desk says of things that are not there, foreign ones included; reads say the same.
 var notThere = map[string]*policy.Error{
 	"api_key":         policy.NewError(policy.NotFound, "api_key_not_found", "There is no such api_key in this practice."),
+	"appointment":     policy.NewError(policy.NotFound, "appointment_not_found", "There is no such appointment in this practice."),
 	"cadence":         policy.NewError(policy.NotFound, "cadence_not_found", "There is no such cadence in this practice."),
 	"cadence_version": policy.NewError(policy.NotFound, "cadence_version_not_found", "There is no such cadence_version in this practice."),
+	"channel":         policy.NewError(policy.NotFound, "channel_not_found", "There is no such channel in this practice."),
+	"client":          policy.NewError(policy.NotFound, "client_not_found", "There is no such client in this practice."),
 	"closure":         policy.NewError(policy.NotFound, "closure_not_found", "There is no such closure in this practice."),
 	"contact_point":   policy.NewError(policy.NotFound, "contact_point_not_found", "There is no such contact_point in this practice."),
+	"hold":            policy.NewError(policy.NotFound, "hold_not_found", "There is no such hold in this practice."),
 	"invoice":         policy.NewError(policy.NotFound, "invoice_not_found", "There is no such invoice in this practice."),
+	"journey":         policy.NewError(policy.NotFound, "journey_not_found", "There is no such journey in this practice."),
 	"location":        policy.NewError(policy.NotFound, "location_not_found", "There is no such location in this practice."),
+	"message":         policy.NewError(policy.NotFound, "message_not_found", "There is no such message in this practice."),
 	"provider":        policy.NewError(policy.NotFound, "provider_not_found", "There is no such provider in this practice."),
 	"recall":          policy.NewError(policy.NotFound, "recall_not_found", "There is no such recall in this practice."),
 	"resource":        policy.NewError(policy.NotFound, "resource_not_found", "There is no such resource in this practice."),

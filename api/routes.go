@@ -27,7 +27,6 @@ func (s *Server) routes(r *operations) {
 
 	s.setupRoutes(r)
 	s.visitRoutes(r)
-	s.bookRoutes(r)
 }
 
 // publicRoutes are open to everyone and say nothing about any practice.

@@ -89,10 +89,10 @@ func (s *Server) officeRoutes(r *operations) {
 	operation(r, post, "/v1/tasks/{id}/done", policy.TasksWrite, spec{
 		ID: "finish-task", Tag: "Tasks", Summary: "End a task with what came of it", About: "It is not opened again for the same cause.",
 	}, s.finishTask)
-	operation(r, get, "/v1/channels", policy.JourneysRead, spec{
+	operation(r, get, "/v1/channels", policy.MessagesRead, spec{
 		ID: "list-channels", Tag: "Channels", Summary: "List the channels and which are paused", About: "Three unknown outcomes in a row pause a channel by themselves.",
 	}, s.listChannels)
-	operation(r, post, "/v1/channels/{channel}/resume", policy.JourneysAct, spec{
+	operation(r, post, "/v1/channels/{channel}/resume", policy.MessagesWrite, spec{
 		ID: "resume-channel", Tag: "Channels", Summary: "Let a paused channel send again", About: "What fell due meanwhile and is still of use goes out now.",
 	}, s.resumeChannel)
 

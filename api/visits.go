@@ -190,9 +190,7 @@ func (s *Server) reachesClient(ctx context.Context, client policy.ID, noun strin
 }
 
 // errNotFound is the one answer for what is unknown, foreign or out of the caller's reach.
-func errNotFound(noun string) error {
-	return &policy.Error{Kind: policy.NotFound, Code: noun + "_not_found", Message: "There is no such " + noun + " in this practice."}
-}
+func errNotFound(noun string) error { return notThere[noun] }
 
 // withVisit adds the visit as it stands to a conflict, so that the caller sees what overtook them.
 func (s *Server) withVisit(ctx context.Context, id policy.ID, err error) error {

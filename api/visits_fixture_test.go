@@ -151,4 +151,3 @@ func (f *dayFixture) staffOf(provider policy.ID) *policy.ID {
 	require.NoError(f.t, err)
 	return r.StaffID
 }
-
