@@ -53,7 +53,11 @@ func (d *Desk) PlanRecall(ctx context.Context, tx *db.Tx, appointment policy.ID,
 		Verb: policy.RecallPlanned, By: policy.System(tx.Practice), Subject: journeyOf(tx.Practice, visit.ID), Object: "recall", ID: recall.ID,
 		After: map[string]any{"due_on": recall.DueOn, "round": recall.Round},
 	}
-	if recall.Round > 1 { // a round may be under way, which is over now
+	subject, err := tx.SubjectByID(ctx, db.SubjectByIDParams{PracticeID: tx.Practice, Kind: policy.KindRecall, ID: recall.ID})
+	if err != nil && !db.NoRows(err) {
+		return err
+	}
+	if err == nil && subject.Status != "done" { // a round is under way, and over with this visit
 		entry.Rings = policy.Rings(policy.RecallPlanned, policy.SubjectsOf{Practice: tx.Practice, Recalls: []policy.ID{recall.ID}})
 	}
 	return tx.Record(ctx, entry)
