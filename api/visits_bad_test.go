@@ -132,8 +132,10 @@ func TestVisit_BadChanges_AreRefusedAndWriteNothing(t *testing.T) {
 		a := f.ask(method, f.visitPath("/confirm"), nil, with("X-HTTP-Method-Override", "POST"))
 		require.Equal(t, http.StatusMethodNotAllowed, a.Status, method)
 	}
-	for _, query := range []string{"sort=name;drop", "order_by=(select%201)", "limit=0", "limit=101", "limit=x", "status=gone", "from_at=now", "from_at=2031-03-07T14:00",
-		"starting_after=cli_x", "status=booked&status=booked"} {
+	for _, query := range []string{
+		"sort=name;drop", "order_by=(select%201)", "limit=0", "limit=101", "limit=x", "status=gone", "from_at=now", "from_at=2031-03-07T14:00",
+		"starting_after=cli_x", "status=booked&status=booked",
+	} {
 		a := f.read("/v1/appointments?" + query)
 		require.Contains(t, []int{400, 422}, a.Status, query)
 	}
