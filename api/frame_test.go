@@ -168,7 +168,7 @@ func TestFrame_Log_IsOneLineWithoutTheURL(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(lines[0]), &line))
 	require.Equal(t, "/v1/clients/:id", line["route"])
 	require.Equal(t, a.Header.Get("Request-Id"), line["request_id"])
-	require.Equal(t, 200.0, line["status"])
+	require.InDelta(t, 200, line["status"], 0)
 	require.Equal(t, f.own.ID.String(), line["practice"])
 	require.NotContains(t, lines[0], id)
 	require.NotContains(t, lines[0], f.keys[policy.RoleOwner])

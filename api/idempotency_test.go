@@ -99,7 +99,7 @@ func TestIdempotency_HundredRacing_OneIsCarriedOut(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		require.EqualValues(t, before+1, f.runs.Load())
+		require.Equal(t, before+1, f.runs.Load())
 	}
 }
 

@@ -188,7 +188,7 @@ func TestHooks_SizeFormAndTime_AreBounded(t *testing.T) {
 
 	conn, err := net.Dial("tcp", strings.TrimPrefix(f.server.URL, "http://"))
 	require.NoError(t, err)
-	defer conn.Close()
+	t.Cleanup(func() { _ = conn.Close() })
 	_, err = io.WriteString(conn, "POST /hooks/stripe HTTP/1.1\r\nHost: kept\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
 	require.NoError(t, err)
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -87,7 +86,7 @@ func TestValidateAnswers_WhatNoFormMayHold_IsRefusedByPointer(t *testing.T) {
 		given[c.key] = c.value
 		_, err := ValidateAnswers(healthFields(t), given, true)
 		var refused *Error
-		require.True(t, errors.As(err, &refused), name)
+		require.ErrorAs(t, err, &refused, name)
 		require.Len(t, refused.Fields, 1, name)
 		require.Equal(t, c.code, refused.Fields[0].Code, name)
 		pointer := "/answers/" + c.key

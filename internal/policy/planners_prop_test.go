@@ -271,7 +271,7 @@ func TestPlanJourney_RunsToItsEnd_AndTheOrderOfStepsDoesNotMatter(t *testing.T) 
 		}
 		first, plans := f.runOut(t, func(int) int { return 0 })
 		require.Less(t, plans, 200)
-		require.Equal(t, len(first), len(slices.Compact(slices.Clone(first))), "a key was done twice")
+		require.Len(t, slices.Compact(slices.Clone(first)), len(first), "a key was done twice")
 		any, _ := other.runOut(t, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") })
 		require.Equal(t, first, any)
 	})

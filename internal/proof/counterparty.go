@@ -60,7 +60,7 @@ func readLedger(ctx context.Context, base string) (ledger, error) {
 	if err != nil {
 		return l, fmt.Errorf("read the sandbox's ledger: %w", err)
 	}
-	defer reply.Body.Close()
+	defer func() { _ = reply.Body.Close() }() // read only
 	if reply.StatusCode != http.StatusOK {
 		return l, fmt.Errorf("read the sandbox's ledger: it answered %s", reply.Status)
 	}

@@ -169,7 +169,9 @@ func (s *Server) Run(ctx context.Context) error {
 		if server.Shutdown(grace) != nil { // calls hung by a fault are cut
 			err = server.Close()
 		}
-		<-served
+		if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+			err = errors.Join(err, ended)
+		}
 	}
 	return errors.Join(err, s.Close())
 }
