@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -141,6 +142,8 @@ func TestLive_RingsAtEveryBadMoment_NoneIsLost(t *testing.T) {
 	start := time.Now()
 	var playing sync.WaitGroup
 	for i, situation := range situations {
+		situation.subjects = crowd(situation.subjects)
+		situations[i] = situation
 		archives[i] = open(ctx, s, i, situation)
 		playing.Go(func() { lost[i], took[i] = archives[i].play(), time.Since(start) })
 	}
@@ -148,7 +151,7 @@ func TestLive_RingsAtEveryBadMoment_NoneIsLost(t *testing.T) {
 	for i, situation := range situations {
 		t.Run(situation.name, func(t *testing.T) {
 			rings := situation.subjects * situation.times
-			require.GreaterOrEqual(t, rings, 1000)
+			require.GreaterOrEqual(t, rings, 100)
 			close(archives[i].failed)
 			for err := range archives[i].failed {
 				require.NoError(t, err, "the server never took a ring")
@@ -158,6 +161,15 @@ func TestLive_RingsAtEveryBadMoment_NoneIsLost(t *testing.T) {
 			t.Logf("0 of %d rings lost in %s", rings, took[i].Round(time.Second))
 		})
 	}
+}
+
+// crowd is all subjects of a situation in `make soak`, at least 1,000 rings each, and every eighth in `make test`, which
+// shares its machine and its server with all other tests.
+func crowd(subjects int) int {
+	if os.Getenv("KEPT_SOAK_MINUTES") != "" {
+		return subjects
+	}
+	return (subjects + 7) / 8
 }
 
 // open makes the files of a situation and starts the workers that serve them.
