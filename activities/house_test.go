@@ -31,6 +31,7 @@ type house struct {
 	desk     *desk.Desk
 	acts     *activities.Activities
 	post     *post
+	tracer   pgx.QueryTracer
 	practice desk.CreatedPractice
 	by       policy.Principal
 	client   policy.ID
@@ -158,20 +159,32 @@ func (c cards) CreateSetup(_ context.Context, in stripe.SetupInput) (stripe.Chec
 	return stripe.Checkout{ID: "cs_setup", URL: "https://pay.example.org/cs_setup", Metadata: in.Metadata}, c.outcome("checkout", "cs_setup")
 }
 
-func newHouse(t *testing.T) *house {
+// open connects the house to a database.
+func (h *house) open(t *testing.T, url string) {
 	t.Helper()
-	url := proof.NewDatabase(t)
-	store := proof.OpenStore(t, db.Options{URL: url})
-	h := &house{
-		t: t, url: url, store: store, super: proof.Connect(t, store), desk: desk.New(store),
-		post: &post{intents: map[string]stripe.Payment{}, pages: map[string]stripe.Checkout{}},
-	}
+	h.t, h.url = t, url
+	h.store = proof.OpenStore(t, db.Options{URL: url, Tracer: h.tracer})
+	h.super, h.desk = proof.Connect(t, h.store), desk.New(h.store)
 	var err error
 	h.acts, err = activities.New(activities.Options{
-		Store: store, Desk: h.desk, Mail: mailer{h.post}, SMS: texter{h.post}, Cards: cards{post: h.post},
+		Store: h.store, Desk: h.desk, Mail: mailer{h.post}, SMS: texter{h.post}, Cards: cards{post: h.post},
 		BaseURL: "https://kept.example.org", MailFrom: "practice@example.org", Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{post: &post{intents: map[string]stripe.Payment{}, pages: map[string]stripe.Checkout{}}}
+	h.furnish(t)
+	return h
+}
+
+// furnish makes the practice, on a test clock, with prices and one client.
+func (h *house) furnish(t *testing.T) {
+	t.Helper()
+	h.open(t, proof.NewDatabase(t))
+	var err error
 	h.practice, err = h.desk.CreatePractice(t.Context(), desk.PracticeInput{
 		Mode: "test", Name: "Harbour Lane Practice", Zone: "Europe/London", Currency: "GBP", Country: "GB", Mail: "owner@example.org",
 	})
@@ -186,7 +199,6 @@ func newHouse(t *testing.T) *house {
 	for _, service := range h.practice.Services {
 		require.NoError(t, h.desk.SetPrice(t.Context(), h.by, service, 6000, nil))
 	}
-	return h
 }
 
 func (h *house) setClock(at string) {

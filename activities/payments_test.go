@@ -40,7 +40,7 @@ func billed(t *testing.T, card string) (*house, desk.Booked) {
 func (h *house) invoice() (inv db.Invoice) {
 	h.t.Helper()
 	var id policy.ID
-	require.NoError(h.t, h.super.QueryRow(h.t.Context(), `select id from invoices order by completion desc limit 1`).Scan(&id))
+	require.NoError(h.t, h.super.QueryRow(h.t.Context(), `select id from invoices order by id desc limit 1`).Scan(&id))
 	inv, err := h.store.In(h.practice.ID).InvoiceByID(h.t.Context(), h.practice.ID, id)
 	require.NoError(h.t, err)
 	return inv
