@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,7 +57,8 @@ func TestLedger_WebhooksOwedAtTheEnd_DeliveredAfterTheStart(t *testing.T) {
 	w.hooks.mu.Unlock()
 	w.open()
 	w.settle()
-	require.Equal(t, []string{"delivered", "processed"}, w.hooks.mailTypes("msg-1"))
+	// at least once, as at the real gateway: a call under way at the end may have arrived too
+	require.Equal(t, []string{"delivered", "processed"}, slices.Compact(w.hooks.mailTypes("msg-1")))
 }
 
 // A death in the middle of a write leaves any prefix of the last transaction; none of it may count, all before must.
