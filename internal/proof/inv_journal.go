@@ -17,7 +17,9 @@ var journalRules = []rule{
 		`select count(*) from appointments where $1::uuid[] is null or practice_id = any($1)`,
 		`select format('appointment %s', a.id) from appointments a
 		cross join lateral (select
-			count(*) filter (where j.verb = 'appointment_booked') as booked, count(*) filter (where j.verb = 'appointment_moved') as moved,
+			count(*) filter (where j.verb = 'appointment_booked') as booked,
+			count(*) filter (where j.verb = 'appointment_moved'
+				or (j.verb = 'appointment_undone' and j.before ->> 'status' in ('cancelled', 'late_cancelled'))) as moved,
 			count(*) filter (where j.verb = 'appointment_completed') as completed,
 			(array_agg(j.after ->> 'status' order by j.seq desc) filter (where j.after ? 'status'))[1] as status
 			from journal j where j.practice_id = a.practice_id and j.object_kind = 'appointment' and j.object_id = a.id) j

@@ -186,8 +186,7 @@ func (v finishedVisit) owed() ([]owed, error) {
 		}
 	}
 	if v.Status == string(policy.StatusCompleted) && v.Billed {
-		completion := fmt.Sprintf("/c%d", v.Completions)
-		list = append(list, owed{"issue", completion}, owed{"invoice/issued/", completion})
+		list = append(list, owed{"invoice/issued/", fmt.Sprintf("/c%d", v.Completions)})
 	}
 	return list, nil
 }
