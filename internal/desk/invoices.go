@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kept-practice/kept/db"
@@ -153,7 +154,8 @@ func (d *Desk) VoidInvoice(ctx context.Context, tx *db.Tx, appointment policy.ID
 	if err != nil {
 		return err
 	}
-	return d.void(ctx, tx, policy.System(tx.Practice), inv, reason, now)
+	_, err = d.void(ctx, tx, policy.System(tx.Practice), inv, reason, now)
+	return err
 }
 
 // Void takes an unpaid invoice back by hand.
@@ -161,7 +163,10 @@ func (d *Desk) Void(ctx context.Context, by policy.Principal, id policy.ID, reas
 	if reason == "" {
 		return db.Invoice{}, nil, policy.InvalidField("/reason", "missing_reason", "Say why the invoice is voided.")
 	}
-	var inv db.Invoice
+	var (
+		inv  db.Invoice
+		rung []policy.Subject
+	)
 	err := d.command(ctx, by, func(tx *db.Tx) error {
 		var err error
 		if inv, err = d.lockInvoice(ctx, tx, id); err != nil {
@@ -177,48 +182,70 @@ func (d *Desk) Void(ctx context.Context, by policy.Principal, id policy.ID, reas
 		if err != nil {
 			return err
 		}
-		if err := d.void(ctx, tx, by, inv, reason, clk.now); err != nil {
+		if rung, err = d.void(ctx, tx, by, inv, reason, clk.now); err != nil {
 			return err
 		}
 		inv, err = tx.InvoiceByID(ctx, tx.Practice, id)
 		return err
 	})
-	return inv, invoiceRings(policy.InvoiceVoided, inv), err
+	return inv, rung, err
 }
 
-func (d *Desk) void(ctx context.Context, tx *db.Tx, by policy.Principal, inv db.Invoice, reason string, now time.Time) error {
+func (d *Desk) void(ctx context.Context, tx *db.Tx, by policy.Principal, inv db.Invoice, reason string, now time.Time) ([]policy.Subject, error) {
 	n, err := tx.InvoiceVoid(ctx, db.InvoiceVoidParams{PracticeID: tx.Practice, ID: inv.ID, VoidedAt: &now, VoidReason: reason})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if n == 0 {
-		return openTask(ctx, tx, taskInput{
+		return nil, openTask(ctx, tx, taskInput{
 			cause: "paid_then_undone/" + inv.ID.String(), kind: "refund_decision", queue: "billing", client: inv.ClientID, subject: journeyOf(tx.Practice, inv.AppointmentID),
 			title: "The visit was undone after money was taken. Decide on a refund.", dueAt: now,
 		})
 	}
 	if inv.Status == policy.InvoiceIssued && inv.Total > 0 {
 		if err := reverseIssue(ctx, tx, inv, now); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := revokeLinks(ctx, tx, policy.Subject{Practice: tx.Practice, Kind: policy.KindCollection, ID: inv.ID}, []string{LinkPay}, "voided", now); err != nil {
-		return err
+		return nil, err
 	}
-	return tx.Record(ctx, db.Entry{
+	rung, err := invoiceRings(ctx, tx, policy.InvoiceVoided, inv)
+	if err != nil {
+		return nil, err
+	}
+	rung = ringsBeside(by, journeyOf(tx.Practice, inv.AppointmentID), rung)
+	return rung, tx.Record(ctx, db.Entry{
 		Verb: policy.InvoiceVoided, By: by, Subject: journeyOf(tx.Practice, inv.AppointmentID), Object: "invoice", ID: inv.ID, Reason: reason,
 		Before: invoiceFacts{Status: inv.Status, Total: inv.Total, Currency: inv.Currency}, After: invoiceFacts{Status: policy.InvoiceVoid, Currency: inv.Currency},
-		Rings: invoiceRings(policy.InvoiceVoided, inv),
+		Rings: rung,
 	})
 }
 
-// invoiceRings: the visit's journey always looks again, the collection once it has started.
-func invoiceRings(verb string, inv db.Invoice) []policy.Subject {
-	of := policy.SubjectsOf{Practice: inv.PracticeID, Journeys: []policy.ID{inv.AppointmentID}}
-	if inv.FollowUpStartedAt != nil {
-		of.Collections = []policy.ID{inv.ID}
+// ringsBeside leaves the own subject out of what a step of its plan rings: that plan looks again by itself.
+func ringsBeside(by policy.Principal, own policy.Subject, rings []policy.Subject) []policy.Subject {
+	if by.Kind != policy.BySystem {
+		return rings
 	}
-	return policy.Rings(verb, of)
+	return slices.DeleteFunc(rings, func(s policy.Subject) bool { return s == own })
+}
+
+// invoiceRings: the visit's journey and the invoice's collection look again while they are open. News of money does not
+// reopen one that has ended.
+func invoiceRings(ctx context.Context, tx *db.Tx, verb string, inv db.Invoice) ([]policy.Subject, error) {
+	of := policy.SubjectsOf{Practice: tx.Practice, Journeys: []policy.ID{inv.AppointmentID}, Collections: []policy.ID{inv.ID}}
+	var open []policy.Subject
+	for _, s := range policy.Rings(verb, of) {
+		row, err := tx.SubjectByID(ctx, db.SubjectByIDParams{PracticeID: tx.Practice, Kind: s.Kind, ID: s.ID})
+		if db.NoRows(err) || (err == nil && row.Status == "done") {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look who is open: %w", err)
+		}
+		open = append(open, s)
+	}
+	return open, nil
 }
 
 // lockVisitInvoice locks the newest invoice of a visit; its subject is locked already.

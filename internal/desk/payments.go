@@ -257,7 +257,10 @@ func (d *Desk) bookPayment(ctx context.Context, tx *db.Tx, by policy.Principal, 
 			return nil, err
 		}
 	}
-	rung := invoiceRings(policy.InvoiceSettled, inv)
+	rung, err := invoiceRings(ctx, tx, policy.InvoiceSettled, inv)
+	if err != nil {
+		return nil, err
+	}
 	return rung, tx.Record(ctx, db.Entry{
 		Verb: policy.InvoiceSettled, By: by, Subject: journeyOf(tx.Practice, inv.AppointmentID), Object: "invoice", ID: inv.ID, Rings: rung,
 		After: map[string]any{"status": row.Status, "paid": row.Paid, "payment": payment.ID, "kind": payment.Kind},
@@ -265,7 +268,10 @@ func (d *Desk) bookPayment(ctx context.Context, tx *db.Tx, by policy.Principal, 
 }
 
 func (d *Desk) recordDecline(ctx context.Context, tx *db.Tx, by policy.Principal, inv db.Invoice, payment db.Payment, news PaymentNews) ([]policy.Subject, error) {
-	rung := invoiceRings(policy.PaymentFailed, inv)
+	rung, err := invoiceRings(ctx, tx, policy.PaymentFailed, inv)
+	if err != nil {
+		return nil, err
+	}
 	return rung, tx.Record(ctx, db.Entry{
 		Verb: policy.PaymentFailed, By: by, Subject: journeyOf(tx.Practice, inv.AppointmentID), Object: "payment", ID: payment.ID, Rings: rung,
 		After: map[string]any{"status": news.Status, "code": news.Code, "invoice": inv.ID, "kind": payment.Kind},

@@ -132,7 +132,7 @@ func (d *Desk) setStatus(ctx context.Context, tx *db.Tx, by policy.Principal, vi
 	if err := tx.AppointmentSetStatus(ctx, set); err != nil {
 		return Visit{}, err
 	}
-	out := Visit{Rung: policy.Rings(verb, of), Changed: true}
+	out := Visit{Rung: ringsBeside(by, journey, policy.Rings(verb, of)), Changed: true}
 	if err := tx.Record(ctx, db.Entry{
 		Verb: verb, By: by, Subject: journey, Object: "appointment", ID: visit.ID, Reason: in.Reason, Rings: out.Rung,
 		Before: map[string]any{"status": visit.Status}, After: map[string]any{"status": next},
