@@ -252,8 +252,10 @@ func TestLocks_EverythingAtOnce_NeverDeadlocks(t *testing.T) {
 	require.Zero(t, counter.found.Load(), strings.Join(counter.where, "\n"))
 	require.Empty(t, odd)
 	require.Greater(t, done.Load(), int64(500), "the storm was a breeze")
-	for _, subject := range s.subjects() {
-		s.settle(subject)
+	for range 2 { // the second time for what the first one rang
+		for _, subject := range s.subjects() {
+			s.settle(subject)
+		}
 	}
 	require.Greater(t, s.scalar(`select count(*) from effects where channel = 'mail'`), 20)
 	s.sound()

@@ -154,3 +154,20 @@ func TestRecall_Unanswered_EndsExhausted(t *testing.T) {
 	require.Equal(t, 1, h.scalar(`select count(*) from recalls where status = 'exhausted' and closed_at is not null`))
 	h.sound()
 }
+
+func TestPlan_ItsOwnStepsRingNobodyTwice(t *testing.T) {
+	h := newHouse(t)
+	h.exec(`insert into settings (practice_id, level, scope_id, key, value) values ($1, 'practice', $1, 'auto_complete', 'true')`, h.practice.ID)
+	booked := h.book("2027-03-15", 2)
+	h.until(booked.Journey, booked.Appointment.StartsAt.UTC().Format(time.RFC3339))
+	h.status(booked.Appointment.ID, policy.VerbArrive, "")
+	h.until(booked.Journey, booked.Appointment.EndsAt.UTC().Format(time.RFC3339))
+	require.Equal(t, 1, h.scalar(`select count(*) from appointments where status = 'completed'`))
+	require.Equal(t, 1, h.scalar(`select count(*) from invoices`), "the same plan went on to the invoice")
+	require.Equal(t, 0, h.scalar(`select count(*) from outbox`))
+	_, err := h.desk.Undo(t.Context(), h.by, booked.Appointment.ID, "by mistake")
+	require.NoError(t, err)
+	h.settle(booked.Journey)
+	require.Equal(t, 1, h.scalar(`select count(*) from invoices where status = 'void'`))
+	require.Equal(t, 0, h.scalar(`select count(*) from outbox`))
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kept-practice/kept/db"
 	"github.com/kept-practice/kept/internal/desk"
+	"github.com/kept-practice/kept/internal/gateway/stripe"
 	"github.com/kept-practice/kept/internal/policy"
 	"github.com/kept-practice/kept/internal/proof"
 )
@@ -145,9 +146,9 @@ func TestRings_EveryCommandThatChangesAPlan_LeavesAnOutboxRow(t *testing.T) {
 	rang := map[string]bool{}
 	for _, c := range ringCommands() {
 		t.Run(c.name, func(t *testing.T) {
-			b, post := *prepared, *prepared.post
-			copied := *prepared.house
-			copied.post, b.house = &post, &copied
+			b, copied := *prepared, *prepared.house
+			b.house = &copied
+			b.post = &post{mails: slices.Clone(prepared.post.mails), intents: map[string]stripe.Payment{}, pages: map[string]stripe.Checkout{}}
 			b.open(t, proof.CopyDatabase(t, prepared.url))
 			if c.prepare != nil {
 				require.NoError(t, c.prepare(t.Context(), &b))
