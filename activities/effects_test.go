@@ -358,3 +358,31 @@ func (h *house) lastMessage() (id policy.ID) {
 	require.NoError(h.t, h.super.QueryRow(h.t.Context(), `select id from messages order by id desc limit 1`).Scan(&id))
 	return id
 }
+
+func TestEffect_AnswerToTheClientAtNight_GoesAndSaysWhyQuietHoursDoNotBind(t *testing.T) {
+	h := newHouse(t)
+	h.setClock("2027-03-01T22:00:00Z")
+	free, err := h.desk.FreeTimes(t.Context(), h.practice.ID, desk.FreeInput{
+		Service: h.practice.Services[2], Location: h.practice.Locations[0], From: policy.MustLocalDate("2027-03-15"), Days: 7,
+	})
+	require.NoError(t, err)
+	booked, err := h.desk.Book(t.Context(), policy.Principal{Kind: policy.ByClient, Practice: h.practice.ID, Client: &h.client}, desk.BookInput{
+		Client: h.client, Service: h.practice.Services[2], Provider: free[0].Provider, Location: h.practice.Locations[0],
+		StartsAt: free[0].StartsAt.Format(time.RFC3339), Source: desk.SourceLink,
+	})
+	require.NoError(t, err)
+	step := h.due(booked.Journey)
+	h.step(booked.Journey, step)
+	require.Equal(t, effectRow{State: "accepted", Exempt: "answers the client", Final: true, Attempt: 1}, h.effect(step.Key))
+	require.Equal(t, "2027-03-01T22:03:00Z", h.now().Format(time.RFC3339))
+	h.settle(booked.Journey)
+	h.sound()
+}
+
+func TestEffect_BookedByStaffAtNight_IsToldInTheMorning(t *testing.T) {
+	h := newHouse(t)
+	h.setClock("2027-03-01T22:00:00Z")
+	booked := h.book("2027-03-15", 2)
+	h.due(booked.Journey)
+	require.Equal(t, "2027-03-02T09:00:00Z", h.now().Format(time.RFC3339))
+}
