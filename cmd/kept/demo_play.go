@@ -162,7 +162,7 @@ func link(mail answer, words string) (string, error) {
 
 func (p *play) takeOn(ctx context.Context) error {
 	p.givenName, p.familyName = "Marisol", "Quenneville"
-	p.mail = "marisol-" + db.NewID().String()[:8] + "@example.org"
+	p.mail = "marisol-" + db.NewID().String()[24:] + "@example.org"
 	made, err := p.staff.post(ctx, "/v1/clients", map[string]any{
 		"given_name": p.givenName, "family_name": p.familyName, "mail": p.mail, "phone": "+12025550171", "source": "phone",
 	})
