@@ -42,7 +42,7 @@ test: ## run every test with the race detector, on servers of its own
 .PHONY: test-race
 test-race:
 	@$(BIN)/kept scratch --temporal -- env KEPT_TEMPORAL_DEV="$$($(BIN)/kept temporal-dev --dir .kept/bin)" CGO_ENABLED=1 \
-		go test -race -p 2 -timeout 30m $(or $(PKG),./...)
+		go test -race -p 1 -timeout 40m $(or $(PKG),./...)
 
 .PHONY: soak
 soak: temporal ## walk seeds, kills and races for MINUTES=n (10)
