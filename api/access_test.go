@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kept-practice/kept/db"
+	"github.com/kept-practice/kept/internal/desk"
 	"github.com/kept-practice/kept/internal/policy"
 )
 
@@ -17,8 +18,7 @@ func TestAccess_WithoutAGoodKey_Is401(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	good := f.keys[policy.RoleOwner]
-	unknown, err := NewKey("test")
-	require.NoError(t, err)
+	unknown := desk.NewKey(desk.ModeTest)
 	header := func(values ...string) option { return func(r *http.Request) { r.Header["Authorization"] = values } }
 	require.Equal(t, `Bearer realm="kept"`, f.get("/v1/practice", header()).Header.Get("WWW-Authenticate"))
 	f.get("/v1/practice", header()).refused(401, "missing_key")
@@ -42,7 +42,7 @@ func TestAccess_RevokedExpiredOrLeft_Is401AtOnce(t *testing.T) {
 
 	key := f.newKey(f.own, policy.RoleOwner, nil, nil)
 	f.get("/v1/practice", withKey(key)).ok(&map[string]any{})
-	row, err := f.store.In(f.own.ID).APIKeyByHash(ctx, f.own.ID, hashKey(key))
+	row, err := f.store.In(f.own.ID).APIKeyByHash(ctx, f.own.ID, desk.HashKey(key))
 	require.NoError(t, err)
 	n, err := f.store.In(f.own.ID).APIKeyRevoke(ctx, f.own.ID, row.ID)
 	require.NoError(t, err)

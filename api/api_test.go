@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kept-practice/kept/db"
+	"github.com/kept-practice/kept/internal/desk"
 	"github.com/kept-practice/kept/internal/policy"
 	"github.com/kept-practice/kept/internal/proof"
 )
@@ -129,8 +130,7 @@ func newFixture(t *testing.T, change ...func(*Deps)) *fixture {
 
 func (f *fixture) newKey(p proof.Practice, role policy.Role, staff *policy.ID, expires *time.Time) string {
 	f.t.Helper()
-	key, err := NewKey("test")
-	require.NoError(f.t, err)
+	key := desk.NewKey(desk.ModeTest)
 	require.NoError(f.t, f.store.In(p.ID).APIKeyInsert(context.Background(), db.APIKeyInsertParams{
 		PracticeID: p.ID, ID: db.NewID(), Name: string(role), Role: string(role), StaffID: staff, Hash: key.Hash, Last4: key.Last4, ExpiresAt: expires,
 	}))

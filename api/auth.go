@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kept-practice/kept/db"
+	"github.com/kept-practice/kept/internal/desk"
 	"github.com/kept-practice/kept/internal/policy"
 )
 
@@ -47,7 +48,7 @@ func (s *Server) principalOf(r *http.Request) (policy.Principal, error) {
 		return policy.Principal{}, policy.NewError(policy.Unauthenticated, "missing_key", "Send an API key as Authorization: Bearer kept_….")
 	}
 	scheme, text, _ := strings.Cut(given[0], " ")
-	hash, ok := parseKey(strings.TrimSpace(text))
+	hash, ok := desk.ParseKey(strings.TrimSpace(text))
 	if len(given) > 1 || !strings.EqualFold(scheme, "Bearer") || !ok {
 		return policy.Principal{}, errInvalidKey()
 	}

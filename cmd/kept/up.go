@@ -38,7 +38,7 @@ func newUpCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runUp(cmd.Context(), cmd.Root(), cmd.OutOrStdout(), c, o)
+			return runUp(cmd.Context(), cmd.OutOrStdout(), c, o)
 		},
 	}
 	f := cmd.Flags()
@@ -55,7 +55,6 @@ func newUpCommand() *cobra.Command {
 type stack struct {
 	upOptions
 	config   config
-	root     *cobra.Command
 	console  *console
 	state    *state
 	sup      *supervisor
@@ -66,7 +65,7 @@ type stack struct {
 	closers  []io.Closer // what is let go of after everything has stopped
 }
 
-func runUp(ctx context.Context, root *cobra.Command, out io.Writer, c config, o upOptions) (err error) {
+func runUp(ctx context.Context, out io.Writer, c config, o upOptions) (err error) {
 	began := time.Now()
 	con := newConsole(out)
 	st, err := openState(o.dir, con)
@@ -74,7 +73,7 @@ func runUp(ctx context.Context, root *cobra.Command, out io.Writer, c config, o 
 		return err
 	}
 	defer func() { err = errors.Join(err, st.release()) }()
-	s := &stack{upOptions: o, config: c, root: root, console: con, state: st, sup: newSupervisor(con)}
+	s := &stack{upOptions: o, config: c, console: con, state: st, sup: newSupervisor(con)}
 	if s.self, err = os.Executable(); err != nil {
 		return fmt.Errorf("find our own binary: %w", err)
 	}
@@ -126,9 +125,6 @@ func (s *stack) start(ctx context.Context) error {
 		return err
 	}
 	for _, part := range s.parts() {
-		if !s.has(part.name) {
-			continue
-		}
 		k := s.sup.keep(s.own(part.name, part.env, part.name))
 		if part.ready == "" {
 			continue
@@ -154,12 +150,6 @@ func (s *stack) parts() []part {
 		{name: "api", env: []string{"KEPT_ADDR=" + loopback(s.port), "KEPT_METRICS_ADDR=" + metricsAddr(9464)}, ready: s.apiURL() + "/readyz"},
 		{name: "worker", env: []string{"KEPT_METRICS_ADDR=" + metricsAddr(9465)}},
 	}
-}
-
-// has tells whether this binary has the subcommand.
-func (s *stack) has(name string) bool {
-	found, _, err := s.root.Find([]string{name})
-	return err == nil && found != s.root
 }
 
 // own is a subcommand of our binary as a service.
@@ -222,7 +212,7 @@ func (s *stack) startTemporal(binary string) (ready func(context.Context) error,
 
 // seedOnce lets `kept seed` make the test practice and leave its API key in a file; the file says that it was done.
 func (s *stack) seedOnce(ctx context.Context) error {
-	if _, err := os.Stat(s.keyFile()); err == nil || !s.has("seed") {
+	if _, err := os.Stat(s.keyFile()); err == nil {
 		return nil
 	}
 	return s.sup.run(ctx, s.own("seed", nil, "seed", "--key-file", s.keyFile()))
