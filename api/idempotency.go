@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 
 	"github.com/kept-practice/kept/db"
@@ -16,29 +19,36 @@ import (
 )
 
 // once carries a POST out one time per Idempotency-Key, however often it is sent within 24 hours: the first attempt's reply
-// is stored and repeated. Replies that only say "not now" are not stored, so the next attempt is carried out. An attempt
-// whose process died holds the key for 30 seconds.
-func (s *Server) once(c *gin.Context) {
-	given := c.Request.Header.Values("Idempotency-Key")
-	if len(given) == 0 {
-		c.Next()
-		return
+// commits in one transaction with what the attempt did, and is repeated. Replies that only say "not now" are not stored, so the
+// next attempt is carried out. An attempt whose process died has done nothing and holds the key for 30 seconds.
+func (s *Server) once(op *huma.Operation) gin.HandlerFunc {
+	resumes, _ := op.Metadata[resumesKey].(bool)
+	unkept, _ := op.Metadata[unkeptKey].([]string)
+	return func(c *gin.Context) {
+		given := c.Request.Header.Values("Idempotency-Key")
+		if len(given) == 0 {
+			c.Next()
+			return
+		}
+		if len(given) > 1 || !validIdempotencyKey(given[0]) {
+			refuse(c, policy.InvalidField("header:Idempotency-Key", "invalid_idempotency_key",
+				"Give Idempotency-Key once, as 1 to 255 visible ASCII characters."))
+			return
+		}
+		r := requestOf(c.Request.Context())
+		a := attempt{
+			server: s, practice: r.caller.Practice, account: *r.caller.Key, key: given[0], hash: requestHash(c.Request, r.body),
+			resumes: resumes, unkept: unkept,
+		}
+		claimed, err := a.claim(c)
+		if err != nil {
+			refuse(c, err)
+		}
+		if !claimed {
+			return
+		}
+		a.carryOut(c)
 	}
-	if len(given) > 1 || !validIdempotencyKey(given[0]) {
-		refuse(c, policy.InvalidField("header:Idempotency-Key", "invalid_idempotency_key",
-			"Give Idempotency-Key once, as 1 to 255 visible ASCII characters."))
-		return
-	}
-	r := requestOf(c.Request.Context())
-	a := attempt{server: s, practice: r.caller.Practice, account: *r.caller.Key, key: given[0], hash: requestHash(c.Request, r.body)}
-	claimed, err := a.claim(c)
-	if err != nil {
-		refuse(c, err)
-	}
-	if !claimed {
-		return
-	}
-	a.carryOut(c)
 }
 
 func validIdempotencyKey(key string) bool {
@@ -64,7 +74,9 @@ type attempt struct {
 	account     policy.ID
 	key         string
 	hash        []byte
-	lockedUntil time.Time
+	lockedUntil time.Time // of the claim; proof that the key is still this attempt's
+	resumes     bool      // the operation commits in steps that a repeat finishes
+	unkept      []string  // members of the reply that are not stored
 }
 
 // claim takes the key, or answers from what an earlier attempt left there.
@@ -87,10 +99,7 @@ func (a *attempt) claim(c *gin.Context) (claimed bool, err error) {
 		return false, policy.InvalidField("header:Idempotency-Key", "idempotency_mismatch",
 			"This Idempotency-Key was used for another request. Use a fresh key for each new request.")
 	case err != nil || earlier.Status == nil: // no row: given back between the two statements
-		return false, &Problem{
-			Status: http.StatusConflict, Code: "in_flight", header: http.Header{"Retry-After": {"1"}},
-			Detail: "The same request is being carried out. Ask again in a moment for its reply.",
-		}
+		return false, errInFlight()
 	}
 	c.Header("Idempotent-Replayed", "true")
 	contentType := ""
@@ -102,22 +111,42 @@ func (a *attempt) claim(c *gin.Context) (claimed bool, err error) {
 	return false, nil
 }
 
-// carryOut runs the operation, stores the reply and only then sends it. What the caller does meanwhile, hanging up
-// included, changes nothing about the storing.
+func errInFlight() error {
+	return &Problem{
+		Status: http.StatusConflict, Code: "in_flight", header: http.Header{"Retry-After": {"1"}},
+		Detail: "The same request is being carried out. Ask again in a moment for its reply.",
+	}
+}
+
+// carryOut runs the operation, commits what it did together with its reply, and only then sends that. What the caller does
+// meanwhile, hanging up included, changes nothing about the storing.
 func (a *attempt) carryOut(c *gin.Context) {
 	out := &heldReply{ResponseWriter: c.Writer, status: http.StatusOK}
+	header := c.Writer.Header().Clone()
 	c.Writer = out
-	stored := false
 	ctx := context.WithoutCancel(c.Request.Context())
+	var held *db.Held
+	if !a.resumes {
+		var within context.Context
+		within, held = a.server.deps.Store.Hold(c.Request.Context(), a.practice)
+		c.Request = c.Request.WithContext(within)
+	}
+	stored := false
 	defer func() {
 		c.Writer = out.ResponseWriter
 		if !stored {
-			a.release(ctx)
+			a.giveBack(ctx, held)
 		}
 	}()
 	c.Next()
 	if settled(out.status, requestOf(c.Request.Context()).code) {
-		a.store(ctx, out)
+		if err := a.store(ctx, held, out); err != nil {
+			c.Writer = out.ResponseWriter
+			clear(c.Writer.Header())
+			maps.Copy(c.Writer.Header(), header)
+			refuse(c, err)
+			return
+		}
 		stored = true
 	}
 	out.send()
@@ -129,24 +158,65 @@ func settled(status int, code string) bool {
 		code != "clock_advancing"
 }
 
-func (a *attempt) store(ctx context.Context, out *heldReply) {
+// store keeps the reply. With a transaction held it commits both, and an error says that nothing was done; an attempt that has
+// lost its key to a later one must not commit. Without one there is nothing to lose but the reply.
+func (a *attempt) store(ctx context.Context, held *db.Held, out *heldReply) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, err := a.server.deps.Store.In(a.practice).IdempotencyComplete(ctx, db.IdempotencyCompleteParams{
-		PracticeID: a.practice, Account: a.account, Key: a.key, LockedUntil: a.lockedUntil,
-		Status: int32(out.status), ContentType: out.Header().Get("Content-Type"), Reply: out.body.Bytes(),
-	})
+	body, err := without(out.body.Bytes(), a.unkept)
 	if err != nil {
+		return err
+	}
+	complete := db.IdempotencyCompleteParams{
+		PracticeID: a.practice, Account: a.account, Key: a.key, LockedUntil: a.lockedUntil,
+		Status: int32(out.status), ContentType: out.Header().Get("Content-Type"), Reply: body,
+	}
+	if held != nil && held.Begun() {
+		return held.Commit(ctx, func(tx *db.Tx) error {
+			n, err := tx.IdempotencyComplete(ctx, complete)
+			if err == nil && n == 0 {
+				err = errInFlight()
+			}
+			return err
+		})
+	}
+	if _, err := a.server.deps.Store.In(a.practice).IdempotencyComplete(ctx, complete); err != nil {
 		a.server.warn(errors.Join(errors.New("store the reply of an idempotent request"), err))
 	}
+	return nil
 }
 
-func (a *attempt) release(ctx context.Context) {
+// without takes members out of a JSON object, and leaves a body that has none of them as it is.
+func without(body []byte, names []string) ([]byte, error) {
+	if len(names) == 0 {
+		return body, nil
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(body, &object); err != nil {
+		return nil, fmt.Errorf("a reply with members that are not kept: %w", err)
+	}
+	before := len(object)
+	for _, name := range names {
+		delete(object, name)
+	}
+	if len(object) == before {
+		return body, nil
+	}
+	return json.Marshal(object)
+}
+
+// giveBack undoes what the attempt did and frees its key.
+func (a *attempt) giveBack(ctx context.Context, held *db.Held) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if err := a.server.deps.Store.In(a.practice).IdempotencyRelease(ctx, db.IdempotencyReleaseParams{
+	var err error
+	if held != nil {
+		err = held.Rollback(ctx)
+	}
+	err = errors.Join(err, a.server.deps.Store.In(a.practice).IdempotencyRelease(ctx, db.IdempotencyReleaseParams{
 		PracticeID: a.practice, Account: a.account, Key: a.key, LockedUntil: a.lockedUntil,
-	}); err != nil {
+	}))
+	if err != nil {
 		a.server.warn(errors.Join(errors.New("give an idempotency key back"), err))
 	}
 }

@@ -23,6 +23,10 @@ type spec struct {
 	About   string // optional, more than the summary says
 	Status  int    // of success; default 200, or 204 without a body
 	Secret  bool   // the reply holds what is kept nowhere, so no reply is stored for a repeat
+	// Resumes: it commits in several steps or asks a gateway between them, and carrying it out again finishes what was begun.
+	// All other POSTs are one transaction together with their stored reply.
+	Resumes bool
+	Unkept  []string // members of the reply that a repeat does not get again, since they are kept nowhere
 }
 
 // Operation is one entry of the registry.
@@ -40,7 +44,11 @@ type operations struct {
 	mistakes []error
 }
 
-const permissionKey = "permission"
+const (
+	permissionKey = "permission"
+	resumesKey    = "resumes"
+	unkeptKey     = "unkept"
+)
 
 // operation registers a handler. There is no default permission: an operation without one stops the start.
 func operation[I, O any](r *operations, method, path string, permission policy.Permission, d spec, handler func(context.Context, *I) (*O, error)) {
@@ -63,7 +71,7 @@ func operation[I, O any](r *operations, method, path string, permission policy.P
 		OperationID: d.ID, Method: method, Path: path, Summary: d.Summary, Description: d.About, Tags: []string{d.Tag}, DefaultStatus: d.Status,
 		Security:   []map[string][]string{{"api_key": {}}},
 		Extensions: map[string]any{"x-permission": string(permission)},
-		Metadata:   map[string]any{permissionKey: permission},
+		Metadata:   map[string]any{permissionKey: permission, resumesKey: d.Resumes, unkeptKey: d.Unkept},
 		// The frame has read and bounded the body before huma sees it.
 		MaxBodyBytes: -1, BodyReadTimeout: -1,
 	}
@@ -111,7 +119,7 @@ func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 	}
 	switch {
 	case op.Method == http.MethodPost && slices.Contains(op.Parameters, idempotencyParam):
-		chain = append(chain, a.server.once)
+		chain = append(chain, a.server.once(op))
 	case op.Method == http.MethodPost:
 		chain = append(chain, noRepeat)
 	}

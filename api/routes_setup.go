@@ -166,7 +166,7 @@ func (s *Server) cadenceRoutes(r *operations) {
 		ID: "preview-cadence-version", Tag: "Cadences", Summary: "See what journeys under way would do by a version", About: "Nothing is written.",
 	}, s.previewCadence)
 	operation(r, post, "/v1/cadence-versions/{id}/publish", policy.CadencesWrite, spec{
-		ID: "publish-cadence-version", Tag: "Cadences", Summary: "Make a draft count", About: "Safe to repeat: an interrupted adoption is finished by the same call.",
+		ID: "publish-cadence-version", Tag: "Cadences", Summary: "Make a draft count", About: "Safe to repeat: an interrupted adoption is finished by the same call.", Resumes: true,
 	}, s.publishCadence)
 
 	operation(r, get, "/v1/message-templates", policy.MessagesRead, spec{ID: "list-message-templates", Tag: "Messages", Summary: "List the texts in force"}, s.listTemplates)

@@ -13,7 +13,7 @@ func (s *Server) visitRoutes(r *operations) {
 		ID: "list-free-times", Tag: "Appointments", Summary: "List the times that can be booked", About: "Every start that booking takes now, judged as for a client.",
 	}, s.freeTimes)
 	operation(r, post, "/v1/appointments", policy.AppointmentsWrite, spec{
-		ID: "book-appointment", Tag: "Appointments", Summary: "Book a visit", Status: created,
+		ID: "book-appointment", Tag: "Appointments", Summary: "Book a visit", Status: created, Unkept: []string{"intake_url"},
 		About: "The visit's journey starts with it: confirmation, papers, reminders. A time that is refused comes back with the next free ones (409).",
 	}, s.bookAppointment)
 	operation(r, get, "/v1/appointments", policy.AppointmentsRead, spec{
@@ -131,9 +131,9 @@ func (s *Server) moneyRoutes(r *operations) {
 		ID: "list-invoice-payments", Tag: "Invoices", Summary: "List the attempts to be paid", About: "All of them, oldest first.",
 	}, s.listInvoicePayments)
 	operation(r, post, "/v1/invoices/{id}/checkout", policy.PaymentsWrite, spec{
-		ID: "open-checkout", Tag: "Invoices", Summary: "Open a payment page", About: "For what is still owed; one that is open already is given again.",
+		ID: "open-checkout", Tag: "Invoices", Summary: "Open a payment page", About: "For what is still owed; one that is open already is given again.", Resumes: true,
 	}, s.openCheckout)
 	operation(r, post, "/v1/clients/{id}/card-setup", policy.PaymentsWrite, spec{
-		ID: "open-card-setup", Tag: "Clients", Summary: "Open a page on which a client leaves a card",
+		ID: "open-card-setup", Tag: "Clients", Summary: "Open a page on which a client leaves a card", Resumes: true,
 	}, s.openCardSetup)
 }

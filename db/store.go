@@ -88,17 +88,26 @@ const attempts = 3
 
 // InPractice runs fn in a transaction of one practice and commits when it returns nil. After 40P01 or 40001 it runs fn
 // again, at most 3 times in all, so fn must not keep state from an earlier run. Errors come back as *policy.Error where a
-// table in errors.go knows them.
+// table in errors.go knows them. Under a context from Hold it takes part in the held transaction instead.
 func (s *Store) InPractice(ctx context.Context, practice policy.ID, fn func(*Tx) error) error {
-	begin := pgx.TxOptions{BeginQuery: "begin; set local app.practice_id = '" + practice.String() + "'"}
-	for attempt := 1; ; attempt++ {
-		err := pgx.BeginTxFunc(ctx, s.app, begin, func(tx pgx.Tx) error {
+	run := func(ctx context.Context, fn func(*Tx) error) error {
+		return pgx.BeginTxFunc(ctx, s.app, beginIn(practice), func(tx pgx.Tx) error {
 			return fn(&Tx{Queries: New(tx), tx: tx, Practice: practice})
 		})
+	}
+	if held := heldIn(ctx, practice); held != nil {
+		run = held.run
+	}
+	for attempt := 1; ; attempt++ {
+		err := run(ctx, fn)
 		if err == nil || attempt == attempts || !lostRace(err) {
 			return classify(err)
 		}
 	}
+}
+
+func beginIn(practice policy.ID) pgx.TxOptions {
+	return pgx.TxOptions{BeginQuery: "begin; set local app.practice_id = '" + practice.String() + "'"}
 }
 
 // In answers single statements inside one practice: each goes to the server in one round trip together with the setting.
@@ -136,6 +145,9 @@ func (c *practiceConn) batch(sql string, args []any) *pgx.Batch {
 }
 
 func (c *practiceConn) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	if held := heldIn(ctx, c.practice); held != nil && held.tx != nil {
+		return held.tx.Exec(ctx, sql, args...)
+	}
 	results := c.pool.SendBatch(ctx, c.batch(sql, args))
 	if _, err := results.Exec(); err != nil {
 		return pgconn.CommandTag{}, errors.Join(err, results.Close())
@@ -148,6 +160,9 @@ func (c *practiceConn) Exec(ctx context.Context, sql string, args ...any) (pgcon
 }
 
 func (c *practiceConn) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	if held := heldIn(ctx, c.practice); held != nil && held.tx != nil {
+		return held.tx.Query(ctx, sql, args...)
+	}
 	results := c.pool.SendBatch(ctx, c.batch(sql, args))
 	if _, err := results.Exec(); err != nil {
 		return nil, errors.Join(err, results.Close())
