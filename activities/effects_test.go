@@ -78,6 +78,18 @@ func TestEffect_FailedThenRetried_GoesAtOnce(t *testing.T) {
 	require.Len(t, h.post.mails, 1)
 }
 
+func TestEffect_RetriedOnAClockThatStandsStill_OneMoreAttempt(t *testing.T) {
+	h, booked, step := confirming(t)
+	h.answers("mail", throttled)
+	h.step(booked.Journey, step)
+	for n := 2; n <= 4; n++ {
+		h.override(booked.Journey, policy.VerbRetry, step.Key)
+		h.settle(booked.Journey)
+		require.Equal(t, n, h.effect(step.Key).Attempt)
+	}
+	require.Empty(t, h.plan(booked.Journey).Due)
+}
+
 func TestEffect_FailedThenCancelled_EndsRefusedWithTheReason(t *testing.T) {
 	h, booked, step := confirming(t)
 	h.answers("mail", throttled)

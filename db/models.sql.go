@@ -190,6 +190,7 @@ type Effect struct {
 	CallBy         *time.Time
 	NextAt         *time.Time
 	SettledAt      *time.Time
+	RecordedAt     time.Time
 }
 
 type Form struct {
@@ -336,7 +337,8 @@ type Journal struct {
 }
 
 type JournalEpoch struct {
-	Epoch int32
+	Epoch  int32
+	Server string
 }
 
 type JournalSeal struct {

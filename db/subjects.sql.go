@@ -191,15 +191,41 @@ type EffectLockParams struct {
 	Key         string
 }
 
+type EffectLockRow struct {
+	PracticeID     policy.ID
+	SubjectKind    string
+	SubjectID      policy.ID
+	Key            string
+	Kind           string
+	State          string
+	Final          bool
+	Attempt        int32
+	Owner          *policy.ID
+	IdemKey        *string
+	Reference      *string
+	ObjectID       *policy.ID
+	ClientID       *policy.ID
+	Rule           string
+	Channel        string
+	Version        int32
+	Reason         string
+	Exempt         string
+	ClaimedFor     time.Time
+	FirstClaimedAt time.Time
+	CallBy         *time.Time
+	NextAt         *time.Time
+	SettledAt      *time.Time
+}
+
 // Locks the row; effects come after client, subject, appointment and invoice in the lock order.
-func (q *Queries) EffectLock(ctx context.Context, arg EffectLockParams) (Effect, error) {
+func (q *Queries) EffectLock(ctx context.Context, arg EffectLockParams) (EffectLockRow, error) {
 	row := q.db.QueryRow(ctx, effectLock,
 		arg.PracticeID,
 		arg.SubjectKind,
 		arg.SubjectID,
 		arg.Key,
 	)
-	var i Effect
+	var i EffectLockRow
 	err := row.Scan(
 		&i.PracticeID,
 		&i.SubjectKind,
@@ -230,7 +256,7 @@ func (q *Queries) EffectLock(ctx context.Context, arg EffectLockParams) (Effect,
 
 const effectReclaim = `-- name: EffectReclaim :exec
 update effects set state = 'claimed', final = false, owner = $1, call_by = $2, idem_key = $3, next_at = null,
-    attempt = attempt + 1, claimed_for = $4, exempt = $5, object_id = coalesce($6, object_id)
+    attempt = attempt + 1, recorded_at = clock_timestamp(), claimed_for = $4, exempt = $5, object_id = coalesce($6, object_id)
 where practice_id = $7 and subject_kind = $8 and subject_id = $9 and key = $10
 `
 
@@ -265,7 +291,7 @@ func (q *Queries) EffectReclaim(ctx context.Context, arg EffectReclaimParams) er
 
 const effectSettle = `-- name: EffectSettle :execrows
 update effects set state = $1, final = $2, reason = $3, reference = coalesce($4, reference), next_at = $5,
-    owner = null, call_by = null, settled_at = case when $2 then $6::timestamptz else null end
+    owner = null, call_by = null, recorded_at = clock_timestamp(), settled_at = case when $2 then $6::timestamptz else null end
 where practice_id = $7 and subject_kind = $8 and subject_id = $9 and key = $10
     and (not final or state = 'unknown')
     and ($11::uuid is null or owner = $11)
@@ -327,7 +353,7 @@ func (q *Queries) EffectUnknownStreak(ctx context.Context, practiceID policy.ID,
 
 const effectsOf = `-- name: EffectsOf :many
 select key, kind, state, final, attempt, reference, object_id, rule, channel, version, reason, exempt, claimed_for, first_claimed_at,
-    call_by, next_at, settled_at
+    call_by, next_at, settled_at, recorded_at
 from effects
 where practice_id = $1 and subject_kind = $2 and subject_id = $3
 order by first_claimed_at, key
@@ -357,6 +383,7 @@ type EffectsOfRow struct {
 	CallBy         *time.Time
 	NextAt         *time.Time
 	SettledAt      *time.Time
+	RecordedAt     time.Time
 }
 
 func (q *Queries) EffectsOf(ctx context.Context, arg EffectsOfParams) ([]EffectsOfRow, error) {
@@ -386,6 +413,7 @@ func (q *Queries) EffectsOf(ctx context.Context, arg EffectsOfParams) ([]Effects
 			&i.CallBy,
 			&i.NextAt,
 			&i.SettledAt,
+			&i.RecordedAt,
 		); err != nil {
 			return nil, err
 		}

@@ -26,7 +26,7 @@ update subjects set status = 'open' where practice_id = @practice_id and kind = 
 
 -- name: EffectsOf :many
 select key, kind, state, final, attempt, reference, object_id, rule, channel, version, reason, exempt, claimed_for, first_claimed_at,
-    call_by, next_at, settled_at
+    call_by, next_at, settled_at, recorded_at
 from effects
 where practice_id = @practice_id and subject_kind = @subject_kind and subject_id = @subject_id
 order by first_claimed_at, key;
@@ -53,13 +53,13 @@ on conflict (practice_id, subject_kind, subject_id, key) do nothing;
 
 -- name: EffectReclaim :exec
 update effects set state = 'claimed', final = false, owner = @owner, call_by = @call_by, idem_key = @idem_key, next_at = null,
-    attempt = attempt + 1, claimed_for = @claimed_for, exempt = @exempt, object_id = coalesce(@object_id, object_id)
+    attempt = attempt + 1, recorded_at = clock_timestamp(), claimed_for = @claimed_for, exempt = @exempt, object_id = coalesce(@object_id, object_id)
 where practice_id = @practice_id and subject_kind = @subject_kind and subject_id = @subject_id and key = @key;
 
 -- name: EffectSettle :execrows
 -- Never leaves a final state: a late answer, event or look-up finds claimed, failed or unknown, or changes nothing.
 update effects set state = @state, final = @final, reason = @reason, reference = coalesce(@reference, reference), next_at = @next_at,
-    owner = null, call_by = null, settled_at = case when @final then @settled_at::timestamptz else null end
+    owner = null, call_by = null, recorded_at = clock_timestamp(), settled_at = case when @final then @settled_at::timestamptz else null end
 where practice_id = @practice_id and subject_kind = @subject_kind and subject_id = @subject_id and key = @key
     and (not final or state = 'unknown')
     and (sqlc.narg('owner')::uuid is null or owner = sqlc.narg('owner'));

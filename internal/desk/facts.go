@@ -149,7 +149,7 @@ func groundOf(ctx context.Context, q *db.Queries, s policy.Subject, in groundInp
 		return g, fmt.Errorf("read overrides: %w", err)
 	}
 	for _, o := range overrides {
-		g.Overrides = append(g.Overrides, policy.Override{Verb: o.Verb, StepKey: o.StepKey, Value: o.Value, At: o.At.UTC()})
+		g.Overrides = append(g.Overrides, policy.Override{Verb: o.Verb, StepKey: o.StepKey, Value: o.Value, At: o.At.UTC(), RecordedAt: o.RecordedAt.UTC()})
 	}
 	paused, err := q.PausedChannels(ctx, s.Practice)
 	if err != nil {
@@ -194,7 +194,7 @@ func effectsOf(ctx context.Context, q *db.Queries, s policy.Subject) (map[string
 	for _, r := range rows {
 		effects[r.Key] = policy.Effect{
 			State: policy.EffectState(r.State), Final: r.Final, CallBy: r.CallBy, NextAt: r.NextAt, ClaimedFor: r.ClaimedFor.UTC(),
-			SettledAt: r.SettledAt, Reason: r.Reason,
+			SettledAt: r.SettledAt, RecordedAt: r.RecordedAt.UTC(), Reason: r.Reason,
 		}
 	}
 	return effects, nil

@@ -13,8 +13,8 @@ const (
 	EffectUnknown  EffectState = "unknown"  // nobody can know; an event, a look-up or a person resolves it
 )
 
-// Effect is what the planner knows of one row in effects. CallBy and NextAt are machine time, ClaimedFor is the
-// practice's clock when it was first judged.
+// Effect is what the planner knows of one row in effects. CallBy, NextAt and RecordedAt are machine time, ClaimedFor is the
+// practice's clock when it was judged.
 type Effect struct {
 	State      EffectState
 	Final      bool
@@ -22,6 +22,7 @@ type Effect struct {
 	NextAt     *time.Time
 	ClaimedFor time.Time
 	SettledAt  *time.Time
+	RecordedAt time.Time // of the row's last change: what was said after it has not been heeded yet
 	Reason     string
 }
 
@@ -38,10 +39,11 @@ const (
 
 // Override is a verb as a fact. Value is the channel of a reroute, or the stale policy of a resume.
 type Override struct {
-	Verb    string
-	StepKey string
-	Value   string
-	At      time.Time
+	Verb       string
+	StepKey    string
+	Value      string
+	At         time.Time // on the practice's clock
+	RecordedAt time.Time // in real time
 }
 
 // Channels a message can take.

@@ -65,11 +65,13 @@ func anyPast(t *rapid.T, g *Ground, known []string) {
 		case state == EffectFailed && rapid.Bool().Draw(t, "again by itself"):
 			e.NextAt, e.Final = &soon, false
 		}
+		e.RecordedAt = e.ClaimedFor
 		g.Effects[key] = e
 	}
 	verbs := []string{VerbPause, VerbResume, VerbSkip, VerbRetry, VerbFireNow, VerbReroute, VerbSendAgain}
 	for range rapid.IntRange(0, 4).Draw(t, "verbs") {
 		o := Override{Verb: rapid.SampledFrom(verbs).Draw(t, "verb"), StepKey: rapid.SampledFrom(known).Draw(t, "on"), At: ago()}
+		o.RecordedAt = o.At
 		switch o.Verb {
 		case VerbReroute:
 			o.Value = rapid.SampledFrom([]string{ChannelMail, ChannelSMS}).Draw(t, "to")

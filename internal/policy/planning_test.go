@@ -79,21 +79,33 @@ func accepted(g *Ground, key string) { settleAs(g, key, EffectAccepted) }
 
 func settleAs(g *Ground, key string, state EffectState) {
 	now := g.Now
-	g.Effects[key] = Effect{State: state, Final: true, ClaimedFor: now, SettledAt: &now}
+	g.Effects[key] = Effect{State: state, Final: true, ClaimedFor: now, SettledAt: &now, RecordedAt: stamp(g)}
 }
 
 func claimedEffect(g *Ground, key string) {
 	by := g.RealNow.Add(10 * time.Second)
-	g.Effects[key] = Effect{State: EffectClaimed, CallBy: &by, ClaimedFor: g.Now}
+	g.Effects[key] = Effect{State: EffectClaimed, CallBy: &by, ClaimedFor: g.Now, RecordedAt: stamp(g)}
 }
 
 func failedEffect(g *Ground, key string, wait time.Duration) {
 	next := g.RealNow.Add(wait)
-	g.Effects[key] = Effect{State: EffectFailed, NextAt: &next, ClaimedFor: g.Now, Reason: "gateway_away"}
+	g.Effects[key] = Effect{State: EffectFailed, NextAt: &next, ClaimedFor: g.Now, RecordedAt: stamp(g), Reason: "gateway_away"}
 }
 
 func say(g *Ground, verb, key, value string) {
-	g.Overrides = append(g.Overrides, Override{Verb: verb, StepKey: key, Value: value, At: g.Now})
+	g.Overrides = append(g.Overrides, Override{Verb: verb, StepKey: key, Value: value, At: g.Now, RecordedAt: stamp(g)})
+}
+
+// stamp is real time at the next thing that is written: it never stands still.
+func stamp(g *Ground) time.Time {
+	last := g.RealNow
+	for _, e := range g.Effects {
+		last = latest(last, e.RecordedAt)
+	}
+	for _, o := range g.Overrides {
+		last = latest(last, o.RecordedAt)
+	}
+	return last.Add(time.Microsecond)
 }
 
 func setNow(g *Ground, now time.Time) { g.Now, g.RealNow = now, now }
@@ -178,4 +190,11 @@ func golden(t *testing.T, name, got string) {
 	want, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, string(want), got)
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

@@ -178,10 +178,13 @@ func (s *settler) again(w wish) wish {
 			return w
 		}
 		at, asked := s.overrideAfter(w.Key, e, VerbSendAgain, VerbRetry)
+		next := againKey(base, n)
+		if begun, ok := s.g.Effects[next]; ok { // an event may have changed the earlier one since
+			at, asked = begun.ClaimedFor, true
+		}
 		if !asked {
 			return w
 		}
-		next := againKey(base, n)
 		s.seen[w.Key] = true
 		s.not(w, dropOf(e.State), "sent again as "+next)
 		w.Key = next
@@ -309,14 +312,11 @@ func (s *settler) override(verb, key string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// overrideAfter finds one of the verbs on the step, given after its effect was first judged.
+// overrideAfter finds one of the verbs on the step, said after its effect last changed: each counts for one attempt. Real time
+// decides, since the practice's clock may stand still.
 func (s *settler) overrideAfter(key string, e Effect, verbs ...string) (time.Time, bool) {
-	since := e.ClaimedFor
-	if e.SettledAt != nil && e.SettledAt.After(since) {
-		since = *e.SettledAt
-	}
 	for _, o := range slices.Backward(s.g.Overrides) {
-		if o.StepKey == key && slices.Contains(verbs, o.Verb) && !o.At.Before(since) {
+		if o.StepKey == key && slices.Contains(verbs, o.Verb) && o.RecordedAt.After(e.RecordedAt) {
 			return o.At, true
 		}
 	}

@@ -131,6 +131,24 @@ func TestFailed_WaitsInRealTime_RetryGoesAtOnce_FinalOpensATask(t *testing.T) {
 	require.Empty(t, PlanJourney(f).Tasks)
 }
 
+func TestRetry_OnAClockThatStandsStill_CountsForOneAttempt(t *testing.T) {
+	t.Parallel()
+	f := reminderDue("2026-06-16T19:00:00Z")
+	failedEffect(&f.Ground, twoDays, 8*time.Second)
+	say(&f.Ground, VerbRetry, twoDays, "")
+	require.Equal(t, []string{twoDays}, keys(PlanJourney(f).Due))
+	failedEffect(&f.Ground, twoDays, 32*time.Second)
+	require.Empty(t, PlanJourney(f).Due)
+
+	settleAs(&f.Ground, twoDays, EffectFailed)
+	require.Equal(t, []string{"send_failed"}, taskKinds(PlanJourney(f).Tasks))
+	say(&f.Ground, VerbRetry, twoDays, "")
+	settleAs(&f.Ground, twoDays+"/again1", EffectFailed)
+	require.Empty(t, PlanJourney(f).Due)
+	settleAs(&f.Ground, twoDays, EffectFailed) // a late event says the same of the first attempt
+	require.Equal(t, DropFailed, droppedFor(t, PlanJourney(f), twoDays+"/again1"))
+}
+
 func TestReroute_TakesTheOtherChannel_NamedChannelsToo(t *testing.T) {
 	t.Parallel()
 	sms := "reminder/two_days/sms/v1"
