@@ -25,6 +25,9 @@ func Migrations() fs.FS {
 	return sub
 }
 
+// migrationLockTimeout: a migration that would stall the practice fails instead.
+const migrationLockTimeout = "3s"
+
 // Migrate brings the database at url to the newest schema; the login must be able to create roles. Replicas may call it at
 // once: a session lock lets one work and the others find nothing to do. progress is told each file applied.
 func Migrate(ctx context.Context, url string, progress func(string)) error {
@@ -32,7 +35,7 @@ func Migrate(ctx context.Context, url string, progress func(string)) error {
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	config.RuntimeParams["lock_timeout"] = "3s" // a migration that would stall the practice fails instead
+	config.RuntimeParams["lock_timeout"] = migrationLockTimeout
 	pool := stdlib.OpenDB(*config)
 	defer func() { _ = pool.Close() }()
 	provider, err := newProvider(pool)

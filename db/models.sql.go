@@ -190,7 +190,6 @@ type Effect struct {
 	CallBy         *time.Time
 	NextAt         *time.Time
 	SettledAt      *time.Time
-	RecordedAt     time.Time
 }
 
 type Form struct {

@@ -181,16 +181,43 @@ func (q *Queries) MonitorOutbox(ctx context.Context) ([]MonitorOutboxRow, error)
 	return items, nil
 }
 
-const monitorStuck = `-- name: MonitorStuck :one
-select count(*) from subjects where status = 'stuck'
+const monitorStuck = `-- name: MonitorStuck :many
+select practice_id, kind, id, client_id from subjects where status = 'stuck'
+order by practice_id, kind, id
+limit 1000
 `
 
+type MonitorStuckRow struct {
+	PracticeID policy.ID
+	Kind       string
+	ID         policy.ID
+	ClientID   policy.ID
+}
+
 // Subjects whose planner fails; the plan opened their task.
-func (q *Queries) MonitorStuck(ctx context.Context) (int64, error) {
-	row := q.db.QueryRow(ctx, monitorStuck)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
+func (q *Queries) MonitorStuck(ctx context.Context) ([]MonitorStuckRow, error) {
+	rows, err := q.db.Query(ctx, monitorStuck)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []MonitorStuckRow{}
+	for rows.Next() {
+		var i MonitorStuckRow
+		if err := rows.Scan(
+			&i.PracticeID,
+			&i.Kind,
+			&i.ID,
+			&i.ClientID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const monitorSubjectsWithTask = `-- name: MonitorSubjectsWithTask :many

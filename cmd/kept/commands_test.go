@@ -60,7 +60,7 @@ func TestScratch_CommandSeesAMigratedDatabase(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err, "Temporal is not there")
 	require.Contains(t, string(out), "ok    schema         up to date")
-	require.Contains(t, string(out), "1 of 8 checks failed")
+	require.Contains(t, string(out), "1 of 9 checks failed")
 	left, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	require.Empty(t, left)

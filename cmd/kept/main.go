@@ -44,6 +44,7 @@ func newRootCommand() *cobra.Command {
 		newDemoCommand(),
 		newDoctorCommand(),
 		newHealthCommand(),
+		newJournalCommand(),
 		newMigrateCommand(),
 		newPracticeCommand(),
 		newRewakeCommand(),

@@ -38,9 +38,11 @@ where created_at < now() - interval '30 seconds'
 group by practice_id
 order by practice_id;
 
--- name: MonitorStuck :one
+-- name: MonitorStuck :many
 -- Subjects whose planner fails; the plan opened their task.
-select count(*) from subjects where status = 'stuck';
+select practice_id, kind, id, client_id from subjects where status = 'stuck'
+order by practice_id, kind, id
+limit 1000;
 
 -- name: MonitorSubjectsWithTask :many
 -- Of one practice's subjects, those for which a person has a task; the monitor's own tasks do not count.

@@ -169,7 +169,7 @@ func (b *booth) sealed() {
 	require.Eventually(b.t, func() bool {
 		_, err := sealer.Seal(b.t.Context(), b.practice.ID)
 		require.NoError(b.t, err)
-		v, err := sealer.Verify(b.t.Context(), b.practice.ID)
+		v, err := sealer.Verify(b.t.Context(), b.practice.ID, nil)
 		require.NoError(b.t, err)
 		return v.Unsealed == 0
 	}, 20*time.Second, 20*time.Millisecond)

@@ -16,6 +16,7 @@ const (
 	FindingIdle   = "subject_without_wake_up" // open, with neither wake-up nor retry, due step or human task
 	FindingLate   = "step_late"               // more than 5 min
 	FindingOutbox = "outbox_old"              // a fact that no plan has seen for 30 s
+	FindingStuck  = "subject_stuck"           // its planner fails; the plan opened its task
 )
 
 // tasksPerFinding bounds what one practice gets at once: when everything is late, twenty tasks say so well enough.
@@ -27,14 +28,13 @@ type Finding struct {
 	Practice policy.ID
 	Subject  policy.Subject // zero for the outbox, of which a practice has one finding
 	Client   policy.ID
-	Since    time.Time // zero for FindingIdle
+	Since    time.Time // zero where nothing is late: FindingIdle, FindingStuck
 	Facts    int       // rows behind a FindingOutbox
 }
 
 // Overdue is what the monitor saw in one look.
 type Overdue struct {
 	Findings []Finding
-	Stuck    int // subjects whose planner fails; each has its task
 	Inbox    int // events not applied for a minute, or parked for an hour
 }
 
@@ -103,8 +103,14 @@ func (m *Monitor) Look(ctx context.Context) (Overdue, error) {
 	if err != nil {
 		return o, db.Classify(err)
 	}
+	for _, r := range stuck {
+		o.Findings = append(o.Findings, Finding{
+			Kind: FindingStuck, Practice: r.PracticeID, Client: r.ClientID,
+			Subject: policy.Subject{Practice: r.PracticeID, Kind: r.Kind, ID: r.ID},
+		})
+	}
 	inbox, err := q.MonitorInbox(ctx)
-	o.Stuck, o.Inbox = int(stuck), int(inbox)
+	o.Inbox = int(inbox)
 	return o, db.Classify(err)
 }
 
@@ -136,10 +142,9 @@ func (m *Monitor) idle(ctx context.Context, q *db.Queries) ([]Finding, error) {
 }
 
 func (m *Monitor) gauge(o Overdue) {
-	for _, kind := range []string{FindingIdle, FindingLate, FindingOutbox} {
+	for _, kind := range []string{FindingIdle, FindingLate, FindingOutbox, FindingStuck} {
 		m.metrics.overdue.WithLabelValues(kind).Set(float64(o.Count(kind)))
 	}
-	m.metrics.overdue.WithLabelValues("subject_stuck").Set(float64(o.Stuck))
 	m.metrics.overdue.WithLabelValues("inbox_old").Set(float64(o.Inbox))
 	age := 0.0
 	for _, f := range o.Findings {
@@ -154,7 +159,9 @@ func (m *Monitor) gauge(o Overdue) {
 func (m *Monitor) tasks(ctx context.Context, o Overdue) error {
 	byPractice := map[policy.ID][]Finding{}
 	for _, f := range o.Findings {
-		byPractice[f.Practice] = append(byPractice[f.Practice], f)
+		if f.Kind != FindingStuck { // the plan that failed has opened its task
+			byPractice[f.Practice] = append(byPractice[f.Practice], f)
+		}
 	}
 	practices, err := m.store.System().SweepPractices(ctx)
 	if err != nil {

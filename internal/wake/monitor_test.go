@@ -24,7 +24,7 @@ func TestMonitor_FindsWhatIsOverdue_AndNothingElse(t *testing.T) {
 	b.subject(b.live, policy.KindJourney, `wake_at = now() - interval '4 minutes'`)
 	b.subject(b.test, policy.KindJourney, `wake_at = $1`, clockStart.Add(time.Hour)) // past in real time only
 	b.subject(b.live, policy.KindJourney, `status = 'done'`)
-	b.subject(b.live, policy.KindJourney, `status = 'stuck', wake_at = now() - interval '1 hour'`)
+	stuck := b.subject(b.live, policy.KindJourney, `status = 'stuck', wake_at = now() - interval '1 hour'`)
 	rung := b.subject(b.live, policy.KindRecall, ``)
 	b.fact(rung, time.Second)
 	withTask := b.subject(b.live, policy.KindRecall, ``)
@@ -40,7 +40,8 @@ func TestMonitor_FindsWhatIsOverdue_AndNothingElse(t *testing.T) {
 	require.Equal(t, []policy.Subject{idle}, found[FindingIdle])
 	require.ElementsMatch(t, []policy.Subject{late, due}, found[FindingLate])
 	require.Equal(t, []policy.Subject{{}}, found[FindingOutbox])
-	require.Equal(t, 1, o.Stuck)
+	require.Equal(t, []policy.Subject{stuck}, found[FindingStuck])
+	require.Len(t, o.Findings, 5)
 }
 
 func TestMonitor_OneTaskPerFinding_ClosedWhenItsCauseIsGone(t *testing.T) {
@@ -50,6 +51,7 @@ func TestMonitor_OneTaskPerFinding_ClosedWhenItsCauseIsGone(t *testing.T) {
 	m := NewMonitor(b.store, NewMetrics(reg))
 	idle := b.subject(b.test, policy.KindJourney, ``)
 	b.fact(b.subject(b.live, policy.KindJourney, ``), time.Minute)
+	b.subject(b.live, policy.KindJourney, `status = 'stuck'`) // has its task from the plan that failed
 	for range 3 {
 		require.NoError(t, m.Turn(context.Background()))
 	}

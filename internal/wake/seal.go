@@ -139,11 +139,16 @@ type Verdict struct {
 	Broken   int64 // number of the first seal that does not fit its entries; 0 when all do
 }
 
-// Verify computes the whole chain again. An altered, removed or slipped-in entry breaks the seal that covers it.
-func (s *Sealer) Verify(ctx context.Context, practice policy.ID) (Verdict, error) {
+// Verify computes the whole chain again. An altered, removed or slipped-in entry breaks the seal that covers it. progress,
+// which may be nil, is told after each seal how many of how many fit so far.
+func (s *Sealer) Verify(ctx context.Context, practice policy.ID, progress func(done, of int64)) (Verdict, error) {
 	var v Verdict
 	last := head{}
 	q := s.store.In(practice)
+	newest, err := lastSeal(ctx, q, practice)
+	if err != nil {
+		return v, db.Classify(err)
+	}
 	for {
 		page, err := q.SealPage(ctx, practice, last.n)
 		if err != nil {
@@ -164,6 +169,9 @@ func (s *Sealer) Verify(ctx context.Context, practice policy.ID) (Verdict, error
 			v.Seals++
 			v.Entries += int(seal.Entries)
 			last = head{seal.N, seal.Epoch, seal.UpToXid, seal.Hash}
+			if progress != nil {
+				progress(seal.N, max(newest.n, seal.N))
+			}
 		}
 	}
 	tail, err := q.SealTail(ctx, db.SealTailParams{PracticeID: practice, Epoch: last.epoch, FromXid: last.xid})

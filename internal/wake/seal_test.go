@@ -40,7 +40,7 @@ func (b *bench) sealed(s *Sealer, p proof.Practice, want int) {
 
 func verify(t *testing.T, s *Sealer, p proof.Practice) Verdict {
 	t.Helper()
-	v, err := s.Verify(context.Background(), p.ID)
+	v, err := s.Verify(context.Background(), p.ID, nil)
 	require.NoError(t, err)
 	return v
 }
