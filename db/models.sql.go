@@ -190,6 +190,7 @@ type Effect struct {
 	CallBy         *time.Time
 	NextAt         *time.Time
 	SettledAt      *time.Time
+	RecordedAt     time.Time
 }
 
 type Form struct {
