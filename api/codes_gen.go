@@ -185,6 +185,7 @@ var codes = []codeDoc{
 	{"shift_over", []int{409}, []string{"These hours end before that day. Add new ones."}},
 	{"shift_overlaps", []int{409}, []string{"The provider has other hours then. Change those instead."}},
 	{"skipped_time", []int{422}, []string{"Clocks in … skip this time on that day; the next valid time is …."}},
+	{"slot_changed", []int{409}, []string{"The calendar was changed at this very moment. Try again."}},
 	{"slot_taken", []int{409}, []string{"That time is taken. Choose another one."}},
 	{"stacked_marks", []int{422}, []string{"A character carries at most … marks."}},
 	{"staff_not_found", []int{404}, []string{"There is no such staff in this practice."}},

@@ -11,10 +11,11 @@ import (
 )
 
 // LockSet names everything a transaction will lock. Lock takes it in one fixed order, so no two transactions wait for
-// each other in a circle: resources → clients → subjects → appointments → invoices, each kind sorted by id. Effects come
+// each other in a circle: resources and standing things → clients → subjects → appointments → invoices, each kind sorted by id. Effects come
 // after these and are locked by their own statements; journal, outbox and rollups come last, and no lock follows them.
 type LockSet struct {
-	Resources    []policy.ID // advisory, held until the transaction ends
+	Resources    []policy.ID // advisory, held until the transaction ends; also a service or location that is taken out of use
+	Standing     []policy.ID // advisory and shared: services and locations that have to stay as they are until the commit
 	Clients      []policy.ID
 	Subjects     []policy.Subject
 	Appointments []policy.ID
@@ -24,10 +25,8 @@ type LockSet struct {
 // Lock takes the set, one statement per lock, so that whatever is read afterwards was committed before. A row that does
 // not exist is no error: the read that follows finds out.
 func (t *Tx) Lock(ctx context.Context, set LockSet) error {
-	for _, id := range sorted(set.Resources) {
-		if _, err := t.tx.Exec(ctx, `select pg_advisory_xact_lock($1)`, advisoryKey(id)); err != nil {
-			return fmt.Errorf("lock resource: %w", err)
-		}
+	if err := t.lockAdvisory(ctx, set); err != nil {
+		return err
 	}
 	for _, id := range sorted(set.Clients) {
 		if _, err := t.tx.Exec(ctx, `select from clients where practice_id = $1 and id = $2 for no key update`, t.Practice, id); err != nil {
@@ -53,6 +52,27 @@ func (t *Tx) Lock(ctx context.Context, set LockSet) error {
 		if _, err := t.tx.Exec(ctx, `select from invoices where practice_id = $1 and id = $2 for no key update`, t.Practice, id); err != nil {
 			return fmt.Errorf("lock invoice: %w", err)
 		}
+	}
+	return nil
+}
+
+// lockAdvisory takes all advisory locks in one statement, one after the other by id, exclusive and shared ones mixed.
+func (t *Tx) lockAdvisory(ctx context.Context, set LockSet) error {
+	var (
+		keys   []int64
+		shared []bool
+	)
+	for _, id := range sorted(append(slices.Clone(set.Resources), set.Standing...)) {
+		keys = append(keys, advisoryKey(id))
+		shared = append(shared, !slices.Contains(set.Resources, id))
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	_, err := t.tx.Exec(ctx, `select case when l.shared then pg_advisory_xact_lock_shared(l.key)::text else pg_advisory_xact_lock(l.key)::text end
+		from unnest($1::bigint[], $2::bool[]) as l (key, shared)`, keys, shared)
+	if err != nil {
+		return fmt.Errorf("lock resources: %w", err)
 	}
 	return nil
 }

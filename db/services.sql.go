@@ -565,7 +565,7 @@ func (q *Queries) ServiceResourceInsert(ctx context.Context, arg ServiceResource
 }
 
 const serviceResources = `-- name: ServiceResources :many
-select r.id, r.kind, r.name, r.seats, r.location_id
+select r.id, r.kind, r.name, r.seats, r.location_id, r.version
 from service_resources s
 join resources r on r.practice_id = s.practice_id and r.id = s.resource_id
 where s.practice_id = $1 and s.service_id = $2 and r.archived_at is null
@@ -585,6 +585,7 @@ type ServiceResourcesRow struct {
 	Name       string
 	Seats      int32
 	LocationID *policy.ID
+	Version    int32
 }
 
 // Everything a service may use at a location: its providers, and the rooms and equipment that stand there.
@@ -603,6 +604,7 @@ func (q *Queries) ServiceResources(ctx context.Context, arg ServiceResourcesPara
 			&i.Name,
 			&i.Seats,
 			&i.LocationID,
+			&i.Version,
 		); err != nil {
 			return nil, err
 		}
@@ -805,7 +807,7 @@ func (q *Queries) ShiftList(ctx context.Context, practiceID policy.ID, resourceI
 }
 
 const shiftsAround = `-- name: ShiftsAround :many
-select weekday, start_minute, end_minute, from_on, until_on from shifts
+select id, weekday, start_minute, end_minute, from_on, until_on from shifts
 where practice_id = $1 and resource_id = $2 and location_id = $3
     and from_on <= $4 and (until_on is null or until_on > $5)
 order by weekday, start_minute
@@ -820,6 +822,7 @@ type ShiftsAroundParams struct {
 }
 
 type ShiftsAroundRow struct {
+	ID          policy.ID
 	Weekday     int32
 	StartMinute int32
 	EndMinute   int32
@@ -844,6 +847,7 @@ func (q *Queries) ShiftsAround(ctx context.Context, arg ShiftsAroundParams) ([]S
 	for rows.Next() {
 		var i ShiftsAroundRow
 		if err := rows.Scan(
+			&i.ID,
 			&i.Weekday,
 			&i.StartMinute,
 			&i.EndMinute,
@@ -858,6 +862,61 @@ func (q *Queries) ShiftsAround(ctx context.Context, arg ShiftsAroundParams) ([]S
 		return nil, err
 	}
 	return items, nil
+}
+
+const slotStands = `-- name: SlotStands :one
+select (exists (
+        select from services s where s.practice_id = $1 and s.id = $2 and s.version = $3 and s.archived_at is null)
+    and exists (
+        select from locations l where l.practice_id = $1 and l.id = $4 and l.version = $5 and l.archived_at is null)
+    and (select count(*) = cardinality($6::uuid[]) and sum(r.version) = $7::bigint
+        from resources r where r.practice_id = $1 and r.id = any($6::uuid[]) and r.archived_at is null)
+    and ($8::bool or (
+        exists (select from shifts h where h.practice_id = $1 and h.id = $9::uuid
+            and (h.until_on is null or h.until_on > $10::date))
+        and not exists (
+            select from closures c
+            where c.practice_id = $1 and c.lifted_at is null and (c.resource_id = $11 or c.location_id = $4)
+                and c.during && tstzrange($12::timestamptz, $13::timestamptz)))))::bool as stands
+`
+
+type SlotStandsParams struct {
+	PracticeID       policy.ID
+	ServiceID        policy.ID
+	ServiceVersion   int32
+	LocationID       policy.ID
+	LocationVersion  int32
+	ResourceIds      []policy.ID
+	ResourceVersions int64
+	Override         bool
+	ShiftID          *policy.ID
+	ShiftDay         *policy.LocalDate
+	ProviderID       *policy.ID
+	StartsAt         time.Time
+	EndsAt           time.Time
+}
+
+// What a slot was judged by, looked at once more under its locks: nothing of it was changed, archived, cut or closed since. Against
+// the calendar (override) shifts and closures do not matter.
+func (q *Queries) SlotStands(ctx context.Context, arg SlotStandsParams) (bool, error) {
+	row := q.db.QueryRow(ctx, slotStands,
+		arg.PracticeID,
+		arg.ServiceID,
+		arg.ServiceVersion,
+		arg.LocationID,
+		arg.LocationVersion,
+		arg.ResourceIds,
+		arg.ResourceVersions,
+		arg.Override,
+		arg.ShiftID,
+		arg.ShiftDay,
+		arg.ProviderID,
+		arg.StartsAt,
+		arg.EndsAt,
+	)
+	var stands bool
+	err := row.Scan(&stands)
+	return stands, err
 }
 
 const visitsAhead = `-- name: VisitsAhead :many

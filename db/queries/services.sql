@@ -31,7 +31,7 @@ on conflict do nothing;
 
 -- name: ServiceResources :many
 -- Everything a service may use at a location: its providers, and the rooms and equipment that stand there.
-select r.id, r.kind, r.name, r.seats, r.location_id
+select r.id, r.kind, r.name, r.seats, r.location_id, r.version
 from service_resources s
 join resources r on r.practice_id = s.practice_id and r.id = s.resource_id
 where s.practice_id = @practice_id and s.service_id = @service_id and r.archived_at is null
@@ -65,7 +65,7 @@ order by resource_id, weekday, start_minute, id;
 
 -- name: ShiftsAround :many
 -- Shifts of one provider at one location that may touch a local day: that day's and, for those over midnight, the day before's.
-select weekday, start_minute, end_minute, from_on, until_on from shifts
+select id, weekday, start_minute, end_minute, from_on, until_on from shifts
 where practice_id = @practice_id and resource_id = @resource_id and location_id = @location_id
     and from_on <= @day and (until_on is null or until_on > @day_before)
 order by weekday, start_minute;
@@ -82,6 +82,23 @@ select exists (
     select from closures
     where practice_id = @practice_id and lifted_at is null and (resource_id = @resource_id or location_id = @location_id)
         and during && tstzrange(@starts_at::timestamptz, @ends_at::timestamptz));
+
+-- name: SlotStands :one
+-- What a slot was judged by, looked at once more under its locks: nothing of it was changed, archived, cut or closed since. Against
+-- the calendar (override) shifts and closures do not matter.
+select (exists (
+        select from services s where s.practice_id = @practice_id and s.id = @service_id and s.version = @service_version and s.archived_at is null)
+    and exists (
+        select from locations l where l.practice_id = @practice_id and l.id = @location_id and l.version = @location_version and l.archived_at is null)
+    and (select count(*) = cardinality(@resource_ids::uuid[]) and sum(r.version) = @resource_versions::bigint
+        from resources r where r.practice_id = @practice_id and r.id = any(@resource_ids::uuid[]) and r.archived_at is null)
+    and (@override::bool or (
+        exists (select from shifts h where h.practice_id = @practice_id and h.id = sqlc.narg('shift_id')::uuid
+            and (h.until_on is null or h.until_on > sqlc.narg('shift_day')::date))
+        and not exists (
+            select from closures c
+            where c.practice_id = @practice_id and c.lifted_at is null and (c.resource_id = @provider_id or c.location_id = @location_id)
+                and c.during && tstzrange(@starts_at::timestamptz, @ends_at::timestamptz)))))::bool as stands;
 
 -- name: ServiceUpdate :execrows
 update services set name = @name, duration_minutes = @duration_minutes, buffer_before_minutes = @buffer_before_minutes,

@@ -42,7 +42,15 @@ type Booked struct {
 // Book commits a visit: one resource set locked in order, expired holds met are gone, the slot is looked at again, and the
 // exclusion constraint has the last word. Errors: 404 unknown or foreign ids, 422 impossible input, 409 what the calendar
 // refuses.
-func (d *Desk) Book(ctx context.Context, by policy.Principal, in BookInput) (Booked, error) {
+func (d *Desk) Book(ctx context.Context, by policy.Principal, in BookInput) (out Booked, err error) {
+	err = untilSlotStands(func() error {
+		out, err = d.tryToBook(ctx, by, in)
+		return err
+	})
+	return out, err
+}
+
+func (d *Desk) tryToBook(ctx context.Context, by policy.Principal, in BookInput) (Booked, error) {
 	q := d.store.In(by.Practice)
 	slot, err := d.slot(ctx, q, by, slotInput{
 		service: in.Service, provider: in.Provider, location: in.Location, startsAt: in.StartsAt, override: in.Override,
@@ -63,7 +71,12 @@ func (d *Desk) Book(ctx context.Context, by policy.Principal, in BookInput) (Boo
 }
 
 func (d *Desk) book(ctx context.Context, tx *db.Tx, by policy.Principal, in BookInput, slot slot) (Booked, error) {
-	if err := tx.Lock(ctx, db.LockSet{Resources: slot.resources(), Clients: []policy.ID{in.Client}}); err != nil {
+	lock := slot.locks()
+	lock.Clients = []policy.ID{in.Client}
+	if err := tx.Lock(ctx, lock); err != nil {
+		return Booked{}, err
+	}
+	if err := slot.stands(ctx, tx); err != nil {
 		return Booked{}, err
 	}
 	client, err := tx.ClientByID(ctx, tx.Practice, in.Client)
@@ -183,7 +196,15 @@ type HoldInput struct {
 const maxHolds = 2
 
 // PlaceHold keeps a slot for some minutes under the same constraint as bookings. It expires by itself.
-func (d *Desk) PlaceHold(ctx context.Context, by policy.Principal, in HoldInput) (db.Hold, error) {
+func (d *Desk) PlaceHold(ctx context.Context, by policy.Principal, in HoldInput) (out db.Hold, err error) {
+	err = untilSlotStands(func() error {
+		out, err = d.tryToHold(ctx, by, in)
+		return err
+	})
+	return out, err
+}
+
+func (d *Desk) tryToHold(ctx context.Context, by policy.Principal, in HoldInput) (db.Hold, error) {
 	q := d.store.In(by.Practice)
 	slot, err := d.slot(ctx, q, by, slotInput{service: in.Service, provider: in.Provider, location: in.Location, startsAt: in.StartsAt})
 	if err != nil {
@@ -194,11 +215,14 @@ func (d *Desk) PlaceHold(ctx context.Context, by policy.Principal, in HoldInput)
 	}
 	var out db.Hold
 	err = d.command(ctx, by, func(tx *db.Tx) error {
-		lock := db.LockSet{Resources: slot.resources()}
+		lock := slot.locks()
 		if in.Client != nil {
 			lock.Clients = []policy.ID{*in.Client}
 		}
 		if err := tx.Lock(ctx, lock); err != nil {
+			return err
+		}
+		if err := slot.stands(ctx, tx); err != nil {
 			return err
 		}
 		clk, err := readClock(ctx, tx.Queries, tx.Practice)

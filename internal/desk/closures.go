@@ -39,10 +39,12 @@ func (d *Desk) AddClosure(ctx context.Context, by policy.Principal, in ClosureIn
 	}
 	var out Closed
 	err = d.command(ctx, by, func(tx *db.Tx) error {
-		if in.Resource != nil {
-			if err := tx.Lock(ctx, db.LockSet{Resources: []policy.ID{*in.Resource}}); err != nil {
-				return err
-			}
+		closed := in.Resource
+		if closed == nil {
+			closed = in.Location // bookings hold it shared
+		}
+		if err := tx.Lock(ctx, db.LockSet{Resources: []policy.ID{*closed}}); err != nil {
+			return err
 		}
 		if out, err = in.span(ctx, tx); err != nil {
 			return err

@@ -73,6 +73,11 @@ type LocationPatch struct {
 func (d *Desk) UpdateLocation(ctx context.Context, by policy.Principal, in LocationPatch) (db.Location, error) {
 	var out db.Location
 	err := d.command(ctx, by, func(tx *db.Tx) error {
+		if in.Archived != nil {
+			if err := tx.Lock(ctx, db.LockSet{Resources: []policy.ID{in.ID}}); err != nil { // bookings hold it shared
+				return err
+			}
+		}
 		before, err := tx.LocationByID(ctx, tx.Practice, in.ID)
 		if err != nil {
 			return notFound(err, "location")

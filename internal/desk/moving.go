@@ -20,7 +20,15 @@ type MoveInput struct {
 // Move commits a new time: old and new resources are locked as one sorted set, all old reservations go in one statement,
 // the new ones come in the next. The version rises, so reminders are planned afresh and links of the old time end. A move by
 // the client keeps confirmed, one by staff returns to booked.
-func (d *Desk) Move(ctx context.Context, by policy.Principal, in MoveInput) (Visit, error) {
+func (d *Desk) Move(ctx context.Context, by policy.Principal, in MoveInput) (out Visit, err error) {
+	err = untilSlotStands(func() error {
+		out, err = d.tryToMove(ctx, by, in)
+		return err
+	})
+	return out, err
+}
+
+func (d *Desk) tryToMove(ctx context.Context, by policy.Principal, in MoveInput) (Visit, error) {
 	q := d.store.In(by.Practice)
 	before, err := q.AppointmentByID(ctx, by.Practice, in.Appointment)
 	if err != nil {
@@ -43,13 +51,13 @@ func (d *Desk) Move(ctx context.Context, by policy.Principal, in MoveInput) (Vis
 	if err != nil {
 		return Visit{}, db.Classify(err)
 	}
-	lock := s.resources()
+	lock := s.locks()
 	for _, r := range old {
-		lock = append(lock, r.ResourceID)
+		lock.Resources = append(lock.Resources, r.ResourceID)
 	}
 	var out Visit
 	err = d.command(ctx, by, func(tx *db.Tx) error {
-		if err := tx.Lock(ctx, db.LockSet{Resources: lock}); err != nil {
+		if err := tx.Lock(ctx, lock); err != nil {
 			return err
 		}
 		visit, clk, err := d.lockVisit(ctx, tx, in.Appointment, in.Version)
@@ -82,6 +90,9 @@ func (d *Desk) move(ctx context.Context, tx *db.Tx, by policy.Principal, visit d
 		return Visit{}, err
 	}
 	if err := s.allowed(clk.now); err != nil {
+		return Visit{}, err
+	}
+	if err := s.stands(ctx, tx); err != nil {
 		return Visit{}, err
 	}
 	if _, err := tx.ReservationDeleteByAppointment(ctx, tx.Practice, visit.ID); err != nil {

@@ -337,6 +337,9 @@ func (d *Desk) SetPrice(ctx context.Context, by policy.Principal, service policy
 func (d *Desk) ArchiveService(ctx context.Context, by policy.Principal, id policy.ID, version int32) (db.Service, error) {
 	var out db.Service
 	err := d.command(ctx, by, func(tx *db.Tx) error {
+		if err := tx.Lock(ctx, db.LockSet{Resources: []policy.ID{id}}); err != nil { // bookings hold it shared
+			return err
+		}
 		before, err := tx.ServiceByID(ctx, tx.Practice, id)
 		if err != nil {
 			return notFound(err, "service")

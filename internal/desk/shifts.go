@@ -153,6 +153,9 @@ func (d *Desk) ChangeShift(ctx context.Context, by policy.Principal, in ShiftCha
 		if err := tx.Lock(ctx, db.LockSet{Resources: []policy.ID{old.ResourceID}}); err != nil {
 			return err
 		}
+		if old, err = tx.ShiftByID(ctx, tx.Practice, in.Shift); err != nil {
+			return notFound(err, "shift")
+		}
 		out, err = in.change(ctx, tx, by, old)
 		return err
 	})

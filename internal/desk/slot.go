@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,19 +16,28 @@ type slotInput struct {
 	override                    bool
 }
 
-// slot is one wanted time with everything needed to judge it, read before the first lock. Only what can change until the
-// commit (the clock, neighbours, expired holds) is looked at again under the locks.
+// slot is one wanted time with everything needed to judge it, read before the first lock. Under the locks the clock, neighbours
+// and expired holds are looked at again, and stands tells whether the rest is still as it was.
 type slot struct {
 	service  db.Service
 	provider policy.ID
 	location policy.ID
 	rooms    []db.ServiceResourcesRow // candidates, when the service needs one
+	versions slotVersions
 	startsAt time.Time
 	endsAt   time.Time
 	zone     *time.Location
 	settings policy.Settings
 	staff    bool // staff or a key: no notice, a longer horizon
 	override bool
+}
+
+// slotVersions is what a slot was judged by.
+type slotVersions struct {
+	location  int32
+	resources int64      // the sum of provider and rooms; each only rises
+	shift     *policy.ID // the hours that the time lies in, and the day on which they begin; nil against the calendar
+	shiftDay  *policy.LocalDate
 }
 
 // slot reads and judges what the calendar says about a wanted time, apart from whether it is taken.
@@ -44,6 +54,7 @@ func (d *Desk) slot(ctx context.Context, q *db.Queries, by policy.Principal, in 
 	if s.service.ArchivedAt != nil || location.ArchivedAt != nil {
 		return s, policy.NewError(policy.Conflict, "archived", "This service or location is no longer offered.")
 	}
+	s.versions.location = location.Version
 	if s.zone, err = policy.LoadZone(location.Zone); err != nil {
 		return s, fmt.Errorf("zone of the location: %w", err)
 	}
@@ -87,10 +98,12 @@ func (s *slot) candidates(ctx context.Context, q *db.Queries, practice policy.ID
 		return fmt.Errorf("find what the service uses: %w", err)
 	}
 	offers := false
+	s.versions.resources = int64(provider.Version)
 	for _, r := range rows {
 		offers = offers || r.ID == s.provider
 		if r.Kind == "room" && s.service.NeedsRoom {
 			s.rooms = append(s.rooms, r)
+			s.versions.resources += int64(r.Version)
 		}
 	}
 	if !offers {
@@ -112,13 +125,14 @@ func (s *slot) inHours(ctx context.Context, q *db.Queries, practice policy.ID) e
 	if err != nil {
 		return fmt.Errorf("read working hours: %w", err)
 	}
-	inside := false
 	for _, shift := range shifts {
 		for _, d := range []policy.LocalDate{dayBefore, day} {
-			inside = inside || s.within(shift, d)
+			if s.within(shift, d) {
+				s.versions.shift, s.versions.shiftDay = &shift.ID, &d
+			}
 		}
 	}
-	if !inside {
+	if s.versions.shift == nil {
 		return policy.NewError(policy.Conflict, "outside_hours", "The provider does not work then at this location. Choose a listed time.")
 	}
 	closed, err := q.ClosedDuring(ctx, db.ClosedDuringParams{
@@ -163,7 +177,44 @@ func (s *slot) allowed(now time.Time) error {
 	return nil
 }
 
-// resources is the whole lock set of the slot.
+// locks is the slot's part of a lock set: whoever archives, cuts or closes what it stands on takes one of the same locks.
+func (s *slot) locks() db.LockSet {
+	return db.LockSet{Resources: s.resources(), Standing: []policy.ID{s.service.ID, s.location}}
+}
+
+// errSlotChanged: the calendar was changed between the reading of a slot and its locks.
+var errSlotChanged = policy.NewError(policy.Conflict, "slot_changed", "The calendar was changed at this very moment. Try again.")
+
+// stands looks, under the locks, whether everything is still as the slot was judged; errSlotChanged when not.
+func (s *slot) stands(ctx context.Context, tx *db.Tx) error {
+	ok, err := tx.SlotStands(ctx, db.SlotStandsParams{
+		PracticeID: tx.Practice, ServiceID: s.service.ID, ServiceVersion: s.service.Version, LocationID: s.location, LocationVersion: s.versions.location,
+		ResourceIds: s.resources(), ResourceVersions: s.versions.resources, Override: s.override, ShiftID: s.versions.shift, ShiftDay: s.versions.shiftDay,
+		ProviderID: &s.provider, StartsAt: s.startsAt, EndsAt: s.endsAt,
+	})
+	if err != nil {
+		return fmt.Errorf("look at the slot again: %w", err)
+	}
+	if !ok {
+		return errSlotChanged
+	}
+	return nil
+}
+
+// slotTries bounds how often a command starts again because the calendar changed under it.
+const slotTries = 3
+
+// untilSlotStands runs a command that reads a slot, takes its locks and commits; again from its reading where the slot had changed.
+func untilSlotStands(run func() error) (err error) {
+	for range slotTries {
+		if err = run(); !errors.Is(err, errSlotChanged) {
+			return err
+		}
+	}
+	return err
+}
+
+// resources are the provider and every room that may be taken.
 func (s *slot) resources() []policy.ID {
 	ids := []policy.ID{s.provider}
 	for _, r := range s.rooms {

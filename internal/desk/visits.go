@@ -191,7 +191,15 @@ func journeyOf(practice, appointment policy.ID) policy.Subject {
 
 // Undo takes back the last change of status within the practice's window. Undoing a cancellation commits the slot again,
 // and answers 409 when someone else has it by now.
-func (d *Desk) Undo(ctx context.Context, by policy.Principal, id policy.ID, reason string) (Visit, error) {
+func (d *Desk) Undo(ctx context.Context, by policy.Principal, id policy.ID, reason string) (out Visit, err error) {
+	err = untilSlotStands(func() error {
+		out, err = d.tryToUndo(ctx, by, id, reason)
+		return err
+	})
+	return out, err
+}
+
+func (d *Desk) tryToUndo(ctx context.Context, by policy.Principal, id policy.ID, reason string) (Visit, error) {
 	q := d.store.In(by.Practice)
 	before, err := q.AppointmentByID(ctx, by.Practice, id)
 	if err != nil {
@@ -206,7 +214,7 @@ func (d *Desk) Undo(ctx context.Context, by policy.Principal, id policy.ID, reas
 	}
 	var out Visit
 	err = d.command(ctx, by, func(tx *db.Tx) error {
-		if err := tx.Lock(ctx, db.LockSet{Resources: s.resources()}); err != nil {
+		if err := tx.Lock(ctx, s.locks()); err != nil {
 			return err
 		}
 		visit, clk, err := d.lockVisit(ctx, tx, id, &before.Version)
@@ -230,6 +238,9 @@ func (d *Desk) undo(ctx context.Context, tx *db.Tx, by policy.Principal, visit d
 	previous := *visit.PreviousStatus
 	if visit.Status == string(policy.StatusCancelled) || visit.Status == string(policy.StatusLateCancelled) {
 		if err := s.allowed(clk.now); err != nil {
+			return Visit{}, err
+		}
+		if err := s.stands(ctx, tx); err != nil {
 			return Visit{}, err
 		}
 		seats, err := s.claim(ctx, tx, clk.now, except{})
