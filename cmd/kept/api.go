@@ -39,7 +39,7 @@ func newAPICommand() *cobra.Command {
 }
 
 func runAPI(ctx context.Context, c config, logger *slog.Logger) error {
-	store, err := db.Open(ctx, db.Options{URL: c.DatabaseURL.Reveal()})
+	store, err := db.Open(ctx, db.Options{URL: c.DatabaseURL.Reveal(), Tracer: seams.statements})
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,11 @@ func runAPI(ctx context.Context, c config, logger *slog.Logger) error {
 		}
 		defer stop()
 	}
-	stop, err := serveHTTP(server.HTTP(c.Addr), logger)
+	front := server.HTTP(c.Addr)
+	if seams.requests != nil {
+		front.Handler = seams.requests(front.Handler)
+	}
+	stop, err := serveHTTP(front, logger)
 	if err != nil {
 		return err
 	}

@@ -155,11 +155,9 @@ type webField struct {
 }
 
 func (b *browser) open(ctx context.Context, address string) (page, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return page{}, fmt.Errorf("open %s: %w", address, err)
-	}
-	return b.read(request)
+	return b.patiently(ctx, func() (*http.Request, error) {
+		return http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	})
 }
 
 // send fills the form and posts it as the button would.
@@ -178,32 +176,54 @@ func (b *browser) send(ctx context.Context, p page, fill map[string]string) (pag
 	if err != nil {
 		return page{}, fmt.Errorf("form of %q: %w", p.heading, err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(values.Encode()))
-	if err != nil {
-		return page{}, fmt.Errorf("send %q: %w", p.heading, err)
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("Origin", target.Scheme+"://"+target.Host)
-	request.Header.Set("Sec-Fetch-Site", "same-origin")
-	return b.read(request)
+	return b.patiently(ctx, func() (*http.Request, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(values.Encode()))
+		if err != nil {
+			return nil, err
+		}
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.Header.Set("Origin", target.Scheme+"://"+target.Host)
+		request.Header.Set("Sec-Fetch-Site", "same-origin")
+		return request, nil
+	})
 }
 
-func (b *browser) read(request *http.Request) (p page, err error) {
+// patiently presses reload, as a person does, while nobody answers: the form's nonce makes a repeat count once.
+func (b *browser) patiently(ctx context.Context, ask func() (*http.Request, error)) (page, error) {
+	for {
+		request, err := ask()
+		if err != nil {
+			return page{}, fmt.Errorf("ask for a page: %w", err)
+		}
+		p, down, err := b.read(request)
+		if !down {
+			return p, err
+		}
+		select {
+		case <-ctx.Done():
+			return p, errors.Join(err, ctx.Err())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// read gets one page; down tells that nobody answered, or only that something is away for the moment.
+func (b *browser) read(request *http.Request) (p page, down bool, err error) {
 	reply, err := b.http.Do(request)
 	if err != nil {
-		return page{}, fmt.Errorf("%s: %w", request.Method, err)
+		return page{}, true, fmt.Errorf("%s: %w", request.Method, err)
 	}
 	defer func() { err = errors.Join(err, reply.Body.Close()) }()
 	root, err := html.Parse(reply.Body)
 	if err != nil {
-		return page{}, fmt.Errorf("read page: %w", err)
+		return page{}, true, fmt.Errorf("read page: %w", err)
 	}
 	p = page{url: reply.Request.URL}
 	p.walk(root)
 	if reply.StatusCode >= 400 {
-		return p, fmt.Errorf("%s answered %d: %q", request.Method, reply.StatusCode, p.heading)
+		return p, reply.StatusCode >= 500, fmt.Errorf("%s answered %d: %q", request.Method, reply.StatusCode, p.heading)
 	}
-	return p, nil
+	return p, false, nil
 }
 
 func (p *page) walk(n *html.Node) {

@@ -41,9 +41,13 @@ func newActivities(c config, store *db.Store, d *desk.Desk, logger *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	return activities.New(activities.Options{
+	o := activities.Options{
 		Store: store, Desk: d, Mail: mailer, SMS: texter, Cards: cards, BaseURL: c.BaseURL, MailFrom: c.SendGrid.From, Log: logger,
-	})
+	}
+	if seams.gateways != nil {
+		o = seams.gateways(o)
+	}
+	return activities.New(o)
 }
 
 // hookURL is where gateways reach us: KEPT_API_URL where it is set (the sandbox, beside us), else the public address.
@@ -61,6 +65,7 @@ func temporalOptions(logger *slog.Logger) (client.Options, error) {
 		return options, fmt.Errorf("read TEMPORAL_* variables: %w", err)
 	}
 	options.Logger = log.NewStructuredLogger(logger.With("part", "temporal"))
+	options.Interceptors = seams.rings
 	return options, nil
 }
 

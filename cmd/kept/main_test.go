@@ -12,6 +12,7 @@ import (
 func TestMain(m *testing.M) {
 	switch os.Getenv("KEPT_TEST_PLAYS") {
 	case "kept":
+		probe(os.Args[1], os.Getenv("KEPT_TEST_CONDUCTOR"))
 		main()
 	case "service":
 		playService(os.Args[1:])

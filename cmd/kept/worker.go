@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/interceptor"
 	sdk "go.temporal.io/sdk/worker"
 
 	"github.com/kept-practice/kept/activities"
@@ -46,7 +46,7 @@ func newWorkerCommand() *cobra.Command {
 const workerStop = 15 * time.Second
 
 func runWorker(ctx context.Context, c config, logger *slog.Logger) error {
-	store, err := db.Open(ctx, db.Options{URL: c.DatabaseURL.Reveal()})
+	store, err := db.Open(ctx, db.Options{URL: c.DatabaseURL.Reveal(), Tracer: seams.statements})
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func serveQueues(ctx context.Context, temporal client.Client, options client.Opt
 		w := sdk.New(temporal, q.Name, sdk.Options{
 			WorkerStopTimeout: workerStop, TaskQueueActivitiesPerSecond: q.PerSecond, DisableRegistrationAliasing: true,
 			OnFatalError: func(err error) { failed <- err },
-			Interceptors: []interceptor.WorkerInterceptor{&activities.Classifier{}},
+			Interceptors: append(slices.Clone(seams.steps), &activities.Classifier{}),
 		})
 		acts.Register(w)
 		if q.Name == workflows.QueueJourneys {

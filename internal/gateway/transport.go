@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// CallTimeout is how long one gateway call may take. It is kept below the 15 s of an activity, so that a step always
+// CallTimeout is how long one gateway call may take. It is kept below the 13 s of an activity, so that a step always
 // lives to record what it knows.
 const CallTimeout = 10 * time.Second
 

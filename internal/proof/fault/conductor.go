@@ -1,0 +1,133 @@
+package fault
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"time"
+)
+
+// Kill is one that a conductor has to carry out, and what came of it.
+type Kill struct {
+	Victim Process
+	When   func(Hit) bool // the first hit for which it holds, once armed
+
+	mu      sync.Mutex
+	armed   bool
+	fired   time.Time
+	at      Hit
+	resumed time.Duration
+}
+
+// Fired tells whether and at which hit the kill took place.
+func (k *Kill) Fired() (Hit, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.at, !k.fired.IsZero()
+}
+
+// Arm lets the kill take place from now on.
+func (k *Kill) Arm() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.armed = true
+}
+
+// Disarm ends the watch and returns how long after the kill work went on: until the same boundary was passed again or, when
+// nothing had to be done again, until now. It is 0 when the kill did not take place.
+func (k *Kill) Disarm() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.armed = false
+	if !k.fired.IsZero() && k.resumed == 0 {
+		k.resumed = time.Since(k.fired)
+	}
+	return k.resumed
+}
+
+// meet tells whether the kill is due at this hit. Once it has taken place, the same boundary passed again ends the outage.
+func (k *Kill) meet(h Hit) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.armed || !k.When(h) {
+		return false
+	}
+	if k.fired.IsZero() {
+		k.fired, k.at = time.Now(), h
+		return true
+	}
+	if k.resumed == 0 {
+		k.resumed = time.Since(k.fired)
+	}
+	return false
+}
+
+// Conductor answers the probes' reports and kills at the boundaries it was told. Processes that report wait meanwhile.
+type Conductor struct {
+	server *httptest.Server
+	slay   func(Process) error
+
+	mu     sync.Mutex
+	kills  []*Kill
+	hits   int
+	failed error
+}
+
+// NewConductor listens on a free port of this machine. slay ends a process as kill -9 does and returns once it is dead.
+func NewConductor(slay func(Process) error) *Conductor {
+	c := &Conductor{slay: slay}
+	c.server = httptest.NewServer(http.HandlerFunc(c.answer))
+	return c
+}
+
+// URL is where probes report.
+func (c *Conductor) URL() string { return c.server.URL }
+
+// Close ends the listening; processes that go on reporting are not stopped any more.
+func (c *Conductor) Close() {
+	c.server.CloseClientConnections()
+	c.server.Close()
+}
+
+// Watch sets the kills of the next play.
+func (c *Conductor) Watch(kills ...*Kill) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kills, c.hits = kills, 0
+}
+
+// Hits counts the reports since Watch.
+func (c *Conductor) Hits() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hits
+}
+
+// Err is the first kill that could not be carried out.
+func (c *Conductor) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
+func (c *Conductor) answer(_ http.ResponseWriter, r *http.Request) {
+	var h Hit
+	if json.NewDecoder(r.Body).Decode(&h) != nil {
+		return // the reporter was killed while it spoke
+	}
+	c.mu.Lock()
+	c.hits++
+	kills := c.kills
+	c.mu.Unlock()
+	for _, k := range kills {
+		if !k.meet(h) {
+			continue
+		}
+		if err := c.slay(k.Victim); err != nil {
+			c.mu.Lock()
+			c.failed = err
+			c.mu.Unlock()
+		}
+	}
+}
