@@ -229,6 +229,20 @@ func (q *Queries) RelayOverdue(ctx context.Context, most int32) ([]RelayOverdueR
 	return items, nil
 }
 
+const relayOverdueUnreached = `-- name: RelayOverdueUnreached :exec
+update subjects set rings = greatest(rings - 1, 0), next_ring_at = clock_timestamp() + interval '1 second'
+where id in (
+    select s.id from subjects s
+    where s.id = any($1::uuid[]) and s.status = 'open'
+    for no key update skip locked)
+`
+
+// Temporal was away: the next try comes soon.
+func (q *Queries) RelayOverdueUnreached(ctx context.Context, ids []policy.ID) error {
+	_, err := q.db.Exec(ctx, relayOverdueUnreached, ids)
+	return err
+}
+
 const rewakeCount = `-- name: RewakeCount :one
 select count(*) from subjects where status <> 'done'
 `

@@ -72,6 +72,14 @@ update subjects s set rings = s.rings + 1, next_ring_at = clock_timestamp() + in
 from late where s.practice_id = late.practice_id and s.kind = late.kind and s.id = late.id
 returning s.practice_id, s.kind, s.id;
 
+-- name: RelayOverdueUnreached :exec
+-- Temporal was away: the next try comes soon.
+update subjects set rings = greatest(rings - 1, 0), next_ring_at = clock_timestamp() + interval '1 second'
+where id in (
+    select s.id from subjects s
+    where s.id = any(@ids::uuid[]) and s.status = 'open'
+    for no key update skip locked);
+
 -- name: RewakeCount :one
 select count(*) from subjects where status <> 'done';
 

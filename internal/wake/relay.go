@@ -65,7 +65,7 @@ func (r *Relay) Turn(ctx context.Context) (int, error) {
 	return taken + late, err
 }
 
-// ringOverdue comes back at the next turn while there is more than fits into this one.
+// ringOverdue comes back at the next turn while there is more than fits into this one, or Temporal is away.
 func (r *Relay) ringOverdue(ctx context.Context, most int) (int, error) {
 	if most <= 0 {
 		return 0, nil
@@ -74,7 +74,7 @@ func (r *Relay) ringOverdue(ctx context.Context, most int) (int, error) {
 	if err != nil {
 		return 0, db.Classify(err)
 	}
-	if len(rows) < most {
+	if len(rows) < most && !r.away {
 		r.overdue = time.Now().Add(overdueRhythm)
 	}
 	if len(rows) == 0 {
@@ -86,8 +86,19 @@ func (r *Relay) ringOverdue(ctx context.Context, most int) (int, error) {
 	}
 	taken, lost := ringAll(ctx, r.ringer, r.log, jobs)
 	r.ringer.metrics.relayed.WithLabelValues("overdue").Add(float64(taken))
-	r.away = lost == len(jobs)
+	if r.away = lost == len(jobs); r.away {
+		r.overdue = time.Time{} // a probe each turn
+		return taken, db.Classify(r.store.System().RelayOverdueUnreached(ctx, idsOf(rows)))
+	}
 	return taken, nil
+}
+
+func idsOf(rows []db.RelayOverdueRow) []policy.ID {
+	ids := make([]policy.ID, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	return ids
 }
 
 // ringAll rings side by side: how many Temporal took, and how many did not reach it.

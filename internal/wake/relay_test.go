@@ -196,3 +196,19 @@ func TestRelay_LostTemporal_EveryOverdueSubjectIsRungInTime(t *testing.T) {
 	r := newRelay(b, f)
 	require.Equal(t, []int{50, 50, 20, 0}, []int{turn(t, r), turn(t, r), turn(t, r), turn(t, r)})
 }
+
+func TestRelay_TemporalAway_TheOverdueAreTriedAgainSoon(t *testing.T) {
+	t.Parallel()
+	b, f := newBench(t), &bell{fail: away}
+	for range 20 {
+		b.subject(b.live, policy.KindJourney, `wake_at = now() - interval '1 hour'`)
+	}
+	r := newRelay(b, f)
+	for range 4 {
+		require.Zero(t, turn(t, r))
+		require.Zero(t, b.count(`select count(*) from subjects where rings > 0 or next_ring_at > clock_timestamp() + interval '1 second'`))
+	}
+	f.set(nil)
+	b.exec(`update subjects set next_ring_at = now()`)
+	require.Equal(t, []int{relayProbes, 20 - relayProbes}, []int{turn(t, r), turn(t, r)})
+}

@@ -17,7 +17,7 @@ type Options struct {
 	Sweeper *Sweeper
 	Apply   Apply                               // applies gateway events; nil: another process does
 	Idle    func(context.Context) (bool, error) // whether the sandbox has nothing left to deliver; nil: there is none
-	Ensure  func(context.Context) error         // EnsureTemporal with its options, again every minute; nil: never
+	Ensure  func(context.Context) error         // EnsureTemporal with its options, again and again; nil: never
 	Log     *slog.Logger                        // default slog.Default
 }
 
@@ -70,7 +70,7 @@ func loops(o Options, clocks *Clocks) []loop {
 		all = append(all, loop{"inbox", 100 * time.Millisecond, inbox.Turn})
 	}
 	if o.Ensure != nil {
-		all = append(all, loop{"temporal_setup", time.Minute, o.Ensure})
+		all = append(all, loop{"temporal_setup", 15 * time.Second, o.Ensure})
 	}
 	return all
 }
