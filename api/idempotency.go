@@ -20,7 +20,7 @@ import (
 
 // once carries a POST out one time per Idempotency-Key, however often it is sent within 24 hours: the first attempt's reply
 // commits in one transaction with what the attempt did, and is repeated. Replies that only say "not now" are not stored, so the
-// next attempt is carried out. An attempt whose process died has done nothing and holds the key for 30 seconds.
+// next attempt is carried out. An attempt whose process died has done nothing and holds the key for 10 seconds.
 func (s *Server) once(op *huma.Operation) gin.HandlerFunc {
 	resumes, _ := op.Metadata[resumesKey].(bool)
 	unkept, _ := op.Metadata[unkeptKey].([]string)

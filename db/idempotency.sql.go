@@ -14,7 +14,7 @@ import (
 
 const idempotencyClaim = `-- name: IdempotencyClaim :one
 insert into idempotency_keys as i (practice_id, account, key, request_hash, locked_until, created_at)
-values ($1, $2, $3, $4, clock_timestamp() + interval '30 seconds', clock_timestamp())
+values ($1, $2, $3, $4, clock_timestamp() + interval '10 seconds', clock_timestamp())
 on conflict (practice_id, account, key) do update
 set request_hash = excluded.request_hash, locked_until = excluded.locked_until, created_at = excluded.created_at,
     state = 'in_flight', status = null, content_type = null, reply = null
@@ -30,7 +30,7 @@ type IdempotencyClaimParams struct {
 	RequestHash []byte
 }
 
-// Takes the key for one attempt, for 30 seconds: new, older than 24 hours, or left in flight by an attempt whose lock has run out. No row:
+// Takes the key for one attempt, for 10 seconds: new, older than 24 hours, or left in flight by an attempt whose lock has run out. No row:
 // somebody else has it, or it is done. locked_until is the attempt's proof of ownership.
 func (q *Queries) IdempotencyClaim(ctx context.Context, arg IdempotencyClaimParams) (time.Time, error) {
 	row := q.db.QueryRow(ctx, idempotencyClaim,

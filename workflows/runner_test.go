@@ -213,7 +213,7 @@ func TestRun_CancelWhileStepRetries_SeenAtOnce(t *testing.T) {
 		return done(s.clock()), nil
 	}
 	s.play()
-	require.Equal(t, []time.Duration{0, 300 * time.Millisecond, 33 * time.Second}, s.looks,
+	require.Equal(t, []time.Duration{0, 300 * time.Millisecond, 31500 * time.Millisecond}, s.looks,
 		"seen beside the waiting step, and once more because that gave up")
 	require.Equal(t, []string{"a"}, s.first())
 }
@@ -288,5 +288,5 @@ func TestRun_KindOfALaterRelease_GoesToTheDefaultQueue(t *testing.T) {
 	}
 	s.play()
 	require.Equal(t, workflows.QueueJourneys, seen.TaskQueue)
-	require.Equal(t, 15*time.Second, seen.StartToCloseTimeout)
+	require.Equal(t, 13*time.Second, seen.StartToCloseTimeout)
 }

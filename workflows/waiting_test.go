@@ -306,7 +306,7 @@ func TestRun_TwoStepsGaveUp_TheSoonerTryCounts(t *testing.T) {
 		if step.Key == "new" {
 			return false, temporal.NewNonRetryableApplicationError("no such template", "invalid", nil)
 		}
-		return false, errors.New("the gateway is away") // attempts at 0, 1 and 3 s
+		return false, errors.New("the gateway is away") // attempts at 0, 0.5 and 1.5 s
 	}
 	s.look = func(n int) (policy.Plan, error) {
 		switch n {
@@ -318,7 +318,7 @@ func TestRun_TwoStepsGaveUp_TheSoonerTryCounts(t *testing.T) {
 		return done(s.clock()), nil
 	}
 	s.play()
-	require.Equal(t, []time.Duration{0, 33 * time.Second, 63 * time.Second}, s.looks, "the minute that old would wait is longer")
+	require.Equal(t, []time.Duration{0, 31500 * time.Millisecond, 61500 * time.Millisecond}, s.looks, "the minute that old would wait is longer")
 }
 
 func TestRun_StepGaveUpAndWasNotDueBetween_StartsFromThirtySeconds(t *testing.T) {

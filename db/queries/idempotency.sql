@@ -1,8 +1,8 @@
 -- name: IdempotencyClaim :one
--- Takes the key for one attempt, for 30 seconds: new, older than 24 hours, or left in flight by an attempt whose lock has run out. No row:
+-- Takes the key for one attempt, for 10 seconds: new, older than 24 hours, or left in flight by an attempt whose lock has run out. No row:
 -- somebody else has it, or it is done. locked_until is the attempt's proof of ownership.
 insert into idempotency_keys as i (practice_id, account, key, request_hash, locked_until, created_at)
-values (@practice_id, @account, @key, @request_hash, clock_timestamp() + interval '30 seconds', clock_timestamp())
+values (@practice_id, @account, @key, @request_hash, clock_timestamp() + interval '10 seconds', clock_timestamp())
 on conflict (practice_id, account, key) do update
 set request_hash = excluded.request_hash, locked_until = excluded.locked_until, created_at = excluded.created_at,
     state = 'in_flight', status = null, content_type = null, reply = null
