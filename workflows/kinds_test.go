@@ -66,7 +66,7 @@ func TestKinds_EveryKindHasAServedQueueAndShortCalls(t *testing.T) {
 	kinds := append(workflows.StepKinds(), workflows.KindOf("KindOfALaterRelease"))
 	for _, kind := range kinds {
 		require.Contains(t, served, kind.TaskQueue, kind.Name)
-		require.Equal(t, 15*time.Second, kind.StartToClose, kind.Name)
+		require.Equal(t, 13*time.Second, kind.StartToClose, kind.Name)
 		require.EqualValues(t, 3, kind.MaximumAttempts, kind.Name)
 	}
 	require.InDelta(t, 20, served[workflows.KindOf(policy.StepChargeCard).TaskQueue], 0, "Stripe is asked 20 times a second at most")

@@ -203,7 +203,7 @@ func TestRun_KeyInFlight_IsNotStartedAgain(t *testing.T) {
 
 func TestRun_CancelWhileStepRetries_SeenAtOnce(t *testing.T) {
 	s := newStage(t)
-	// Attempts fail at 0 s, 1 s and 3 s; the client cancels between the first two.
+	// Attempts fail at 0 s, 0.5 s and 1.5 s; the client cancels between the first two.
 	s.act = func(policy.Step, int32) (bool, error) { return false, errors.New("the gateway is away") }
 	s.ringAt(300 * time.Millisecond)
 	s.look = func(n int) (policy.Plan, error) {
