@@ -44,6 +44,10 @@ func wireFacts(facts map[string]any) map[string]any {
 				out[name] = ID[shiftKind](fact)
 			case "next_appointment":
 				out[name] = ID[appointmentKind](fact)
+			case "location":
+				out[name] = ID[locationKind](fact)
+			case "service":
+				out[name] = ID[serviceKind](fact)
 			case "version":
 				out[name] = ID[cadenceVersionKind](fact)
 			}

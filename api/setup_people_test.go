@@ -101,6 +101,7 @@ func TestStaff_TheLastOwnerStays_AndNobodyRaisesARoleAboveTheirOwn(t *testing.T)
 	require.Len(t, all.Data, 2)
 	s.refuseAll([]badInput{
 		{"POST", "/v1/staff", `{"name":"Eve","mail":"robin@example.org","role":"viewer"}`, 409, "mail_in_use", ""},
+		{"POST", "/v1/staff", `{"name":"Eve","mail":"Robin@Example.ORG","role":"viewer"}`, 409, "mail_in_use", ""},
 		{"POST", "/v1/staff", `{"name":"Eve","mail":"eve","role":"viewer"}`, 422, "invalid_mail", "/mail"},
 		{"POST", "/v1/staff", `{"name":"Eve","mail":"e@example.org\r\nBcc: x@y.org","role":"viewer"}`, 422, "invalid_mail", "/mail"},
 		{"POST", "/v1/staff", `{"name":"Eve","mail":"eve@example.org","role":"god"}`, 422, "not_a_choice", "/role"},

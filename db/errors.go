@@ -13,7 +13,7 @@ import (
 // constraints maps constraint names to what they mean to a caller. Message texts of PostgreSQL are never read.
 var constraints = map[string]*policy.Error{
 	"reservations_no_overlap":                 policy.NewError(policy.Conflict, "slot_taken", "That time is taken. Choose another one."),
-	"staff_practice_id_mail_key":              policy.NewError(policy.Conflict, "mail_in_use", "Someone on the staff already uses this mail address."),
+	"staff_one_mail":                          policy.NewError(policy.Conflict, "mail_in_use", "Someone on the staff, perhaps one who has left, already uses this mail address; capitals make no difference."),
 	"cadences_one_per_scope":                  policy.NewError(policy.Conflict, "cadence_exists", "This scope already has a cadence of that kind. Publish a new version of it instead."),
 	"contact_points_one_open":                 policy.NewError(policy.Conflict, "address_in_use", "The client already has this address."),
 	"channel_pauses_one_open":                 policy.NewError(policy.Conflict, "already_paused", "The channel is already paused."),

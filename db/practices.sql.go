@@ -510,6 +510,48 @@ func (q *Queries) SettingList(ctx context.Context, practiceID policy.ID) ([]Sett
 	return items, nil
 }
 
+const settingLockAbove = `-- name: SettingLockAbove :one
+select s.level, s.scope_id from settings s
+where s.practice_id = $1 and s.key = $2 and s.locked and (
+    (s.level = 'practice' and $3::text <> 'practice')
+    or (s.level = 'location' and $3::text in ('service', 'provider')
+        and exists (select from locations l where l.practice_id = s.practice_id and l.id = s.scope_id and l.archived_at is null)
+        and ($3::text = 'service' or exists (
+            select from shifts h where h.practice_id = s.practice_id and h.location_id = s.scope_id and h.resource_id = $4)))
+    or (s.level = 'service' and $3::text = 'provider'
+        and exists (
+            select from services v join service_resources r on r.practice_id = v.practice_id and r.service_id = v.id
+            where v.practice_id = s.practice_id and v.id = s.scope_id and v.archived_at is null and r.resource_id = $4)))
+order by array_position(array['practice', 'location', 'service'], s.level), s.scope_id
+limit 1
+`
+
+type SettingLockAboveParams struct {
+	PracticeID policy.ID
+	Key        string
+	Level      string
+	ScopeID    policy.ID
+}
+
+type SettingLockAboveRow struct {
+	Level   string
+	ScopeID policy.ID
+}
+
+// The highest lock that forbids a value of a key on a level: the practice's; a location's, for services and for the providers who work
+// there; a service's, for the providers who offer it. Archived places and services forbid nothing.
+func (q *Queries) SettingLockAbove(ctx context.Context, arg SettingLockAboveParams) (SettingLockAboveRow, error) {
+	row := q.db.QueryRow(ctx, settingLockAbove,
+		arg.PracticeID,
+		arg.Key,
+		arg.Level,
+		arg.ScopeID,
+	)
+	var i SettingLockAboveRow
+	err := row.Scan(&i.Level, &i.ScopeID)
+	return i, err
+}
+
 const settingUpdate = `-- name: SettingUpdate :execrows
 update settings set value = $1, locked = $2, version = version + 1, updated_at = now()
 where practice_id = $3 and level = $4 and scope_id = $5 and key = $6 and version = $7

@@ -90,6 +90,23 @@ on conflict do nothing;
 select level, scope_id, key, value, locked, version
 from settings where practice_id = @practice_id and level = @level and scope_id = @scope_id and key = @key;
 
+-- name: SettingLockAbove :one
+-- The highest lock that forbids a value of a key on a level: the practice's; a location's, for services and for the providers who work
+-- there; a service's, for the providers who offer it. Archived places and services forbid nothing.
+select s.level, s.scope_id from settings s
+where s.practice_id = @practice_id and s.key = @key and s.locked and (
+    (s.level = 'practice' and @level::text <> 'practice')
+    or (s.level = 'location' and @level::text in ('service', 'provider')
+        and exists (select from locations l where l.practice_id = s.practice_id and l.id = s.scope_id and l.archived_at is null)
+        and (@level::text = 'service' or exists (
+            select from shifts h where h.practice_id = s.practice_id and h.location_id = s.scope_id and h.resource_id = @scope_id)))
+    or (s.level = 'service' and @level::text = 'provider'
+        and exists (
+            select from services v join service_resources r on r.practice_id = v.practice_id and r.service_id = v.id
+            where v.practice_id = s.practice_id and v.id = s.scope_id and v.archived_at is null and r.resource_id = @scope_id)))
+order by array_position(array['practice', 'location', 'service'], s.level), s.scope_id
+limit 1;
+
 -- name: SettingInsert :execrows
 insert into settings (practice_id, level, scope_id, key, value, locked)
 values (@practice_id, @level, @scope_id, @key, @value, @locked)

@@ -107,14 +107,8 @@ func (in SettingInput) lock(ctx context.Context, tx *db.Tx) (policy.ID, error) {
 }
 
 func (in SettingInput) write(ctx context.Context, tx *db.Tx, scope policy.ID) error {
-	if in.Level != policy.LevelPractice {
-		above, err := tx.SettingByKey(ctx, db.SettingByKeyParams{PracticeID: tx.Practice, Level: string(policy.LevelPractice), ScopeID: tx.Practice, Key: in.Key})
-		if err != nil && !db.NoRows(err) {
-			return err
-		}
-		if err == nil && above.Locked {
-			return policy.NewError(policy.Conflict, "setting_locked", "The practice has locked this setting. Unlock it there first.")
-		}
+	if err := in.unlocked(ctx, tx, scope); err != nil {
+		return err
 	}
 	var n int64
 	var err error
@@ -134,6 +128,23 @@ func (in SettingInput) write(ctx context.Context, tx *db.Tx, scope policy.ID) er
 		return staleVersion("setting")
 	}
 	return nil
+}
+
+// unlocked refuses what a lock on any level above forbids, and names the level and whose it is.
+func (in SettingInput) unlocked(ctx context.Context, tx *db.Tx, scope policy.ID) error {
+	above, err := tx.SettingLockAbove(ctx, db.SettingLockAboveParams{PracticeID: tx.Practice, Key: in.Key, Level: string(in.Level), ScopeID: scope})
+	if db.NoRows(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for locks above: %w", err)
+	}
+	locked := policy.NewError(policy.Conflict, "setting_locked", "This setting is locked on the level "+above.Level+". Unlock it there first.")
+	locked.Facts = map[string]any{"level": above.Level}
+	if above.Level != string(policy.LevelPractice) {
+		locked.Facts[above.Level] = above.ScopeID
+	}
+	return locked
 }
 
 // consistent judges what becomes effective: for the practice, and for every place, service and provider that says something of

@@ -103,6 +103,62 @@ func TestSetSetting_Locked_ForbidsBelow(t *testing.T) {
 	refused(t, err, policy.NotFound, "setting_not_found")
 }
 
+func TestSetSetting_LockedOnAnyLevelAbove_NamesIt(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	setup := o.made
+	second, err := o.CreateLocation(t.Context(), o.by, desk.LocationInput{Name: "Annexe", Zone: "America/New_York"})
+	require.NoError(t, err)
+	at := func(level policy.Level, scope policy.ID) desk.SettingInput {
+		return desk.SettingInput{Level: level, Scope: scope, Key: "auto_no_show_minutes", Value: json.RawMessage(`3`)}
+	}
+	practice, location := at(policy.LevelPractice, policy.ID{}), at(policy.LevelLocation, setup.Locations[0])
+	service, provider := at(policy.LevelService, setup.Services[0]), at(policy.LevelProvider, setup.Providers[0])
+	annexe := at(policy.LevelLocation, second.ID)
+	unused, err := o.CreateService(t.Context(), o.by, desk.ServiceInput{Name: "Nobody's", DurationMinutes: 30})
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		lock, write desk.SettingInput
+		level       policy.Level // that refuses; "" when nothing does
+	}{
+		"practice over location":                 {practice, location, policy.LevelPractice},
+		"practice over service":                  {practice, service, policy.LevelPractice},
+		"practice over provider":                 {practice, provider, policy.LevelPractice},
+		"location over service":                  {location, service, policy.LevelLocation},
+		"location over who works there":          {location, provider, policy.LevelLocation},
+		"location over another":                  {location, annexe, ""},
+		"location over who works elsewhere":      {annexe, provider, ""},
+		"service over who offers it":             {service, provider, policy.LevelService},
+		"service over who does not":              {at(policy.LevelService, unused.ID), provider, ""},
+		"service over location":                  {service, location, ""},
+		"provider over service":                  {provider, service, ""},
+		"own lock":                               {location, location, ""},
+		"lock of the practice, on its own level": {practice, practice, ""},
+	} {
+		lock := c.lock
+		lock.Locked = true
+		_, err := o.SetSetting(t.Context(), o.by, lock)
+		require.NoError(t, err, name)
+		write := c.write
+		if c.write.Level == c.lock.Level && c.write.Scope == c.lock.Scope {
+			write.Version = 1
+		}
+		_, err = o.SetSetting(t.Context(), o.by, write)
+		if c.level == "" {
+			require.NoError(t, err, name)
+		} else {
+			refused(t, err, policy.Conflict, "setting_locked")
+			var e *policy.Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, string(c.level), e.Facts["level"], name)
+			if c.level != policy.LevelPractice {
+				require.Equal(t, c.lock.Scope, e.Facts[string(c.level)], name)
+			}
+		}
+		o.exec(`delete from settings`)
+	}
+}
+
 func TestSetSetting_RingsEveryOpenSubject_WhenPlansTurnOnIt(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
