@@ -290,7 +290,11 @@ func ringCommands() []command {
 			if err != nil {
 				return err
 			}
-			_, err = b.desk.PublishCadence(ctx, b.by, desk.PublishInput{Version: draft.ID, Adopt: desk.AdoptFuture})
+			published, err := b.desk.PublishCadence(ctx, b.by, desk.PublishInput{Version: draft.ID, Adopt: desk.AdoptFuture})
+			if err != nil {
+				return err
+			}
+			_, err = b.desk.AdoptBatch(ctx, b.practice.ID, published.Adoption.ID)
 			return err
 		}},
 	}

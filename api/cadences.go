@@ -56,13 +56,14 @@ type CadenceVersionView struct {
 	N           int32                  `json:"n" example:"2"`
 	Status      string                 `json:"status" enum:"draft,published"`
 	Rules       []Rule                 `json:"rules"`
+	Version     int32                  `json:"version" example:"1" doc:"Of the draft: rises with each edit."`
 	PublishedAt *Instant               `json:"published_at,omitempty"`
 	CreatedAt   Instant                `json:"created_at"`
 }
 
 func cadenceVersionView(v db.CadenceVersion) (CadenceVersionView, error) {
 	out := CadenceVersionView{
-		ID: ID[cadenceVersionKind](v.ID), CadenceID: ID[cadenceKind](v.CadenceID), N: v.N, Status: v.Status, Rules: []Rule{},
+		ID: ID[cadenceVersionKind](v.ID), CadenceID: ID[cadenceKind](v.CadenceID), N: v.N, Status: v.Status, Rules: []Rule{}, Version: v.Version,
 		PublishedAt: atOrNil(v.PublishedAt), CreatedAt: at(v.CreatedAt),
 	}
 	if err := json.Unmarshal(v.Rules, &out.Rules); err != nil {

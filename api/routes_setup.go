@@ -166,8 +166,12 @@ func (s *Server) cadenceRoutes(r *operations) {
 		ID: "preview-cadence-version", Tag: "Cadences", Summary: "See what journeys under way would do by a version", About: "Nothing is written.",
 	}, s.previewCadence)
 	operation(r, post, "/v1/cadence-versions/{id}/publish", policy.CadencesWrite, spec{
-		ID: "publish-cadence-version", Tag: "Cadences", Summary: "Make a draft count", About: "Safe to repeat: an interrupted adoption is finished by the same call.", Resumes: true,
+		ID: "publish-cadence-version", Tag: "Cadences", Summary: "Make a draft count",
+		About: "At once for what is booked from now on. Journeys under way are moved afterwards, in batches; the version's adoptions say how far that is.",
 	}, s.publishCadence)
+	operation(r, get, "/v1/cadence-versions/{id}/adoptions", policy.CadencesRead, spec{
+		ID: "list-cadence-adoptions", Tag: "Cadences", Summary: "See how far journeys under way have moved to a version",
+	}, s.listAdoptions)
 
 	operation(r, get, "/v1/message-templates", policy.MessagesRead, spec{ID: "list-message-templates", Tag: "Messages", Summary: "List the texts in force"}, s.listTemplates)
 	operation(r, post, "/v1/message-templates", policy.SettingsWrite, spec{

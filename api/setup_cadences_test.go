@@ -19,12 +19,15 @@ func TestCadences_AreDraftedEditedPreviewedAndPublished(t *testing.T) {
 	require.Equal(t, "-2h", a.value("rules.1.when"))
 	version, cadence := a.id(), a.value("cadence_id").(string)
 	s.post("/v1/cadences/"+cadence+"/versions", `{"rules":[]}`).refused(409, "draft_exists")
-	require.Len(t, s.put("/v1/cadence-versions/"+version, `{"rules":[{"id":"two_days","act":"message","when":"-2d@09:30"}]}`).value("rules"), 1)
+	require.Len(t, s.put("/v1/cadence-versions/"+version, `{"version":1,"rules":[{"id":"two_days","act":"message","when":"-2d@09:30"}]}`).value("rules"), 1)
+	s.put("/v1/cadence-versions/"+version, `{"version":1,"rules":[]}`).refused(409, "stale_version")
+	s.post("/v1/cadence-versions/"+version+"/publish", `{"policy":"new_only","version":1}`).refused(409, "stale_version")
+	require.Empty(t, s.get("/v1/cadence-versions/"+version+"/adoptions").value("data"))
 	require.InDelta(t, 0, s.get("/v1/cadence-versions/"+version+"/preview").value("repeated"), 0)
 	a = s.post("/v1/cadence-versions/"+version+"/publish", `{"policy":"adopt_future"}`)
 	require.Equal(t, "published", a.value("status"))
-	require.InDelta(t, 0, a.value("adopted"), 0)
-	s.put("/v1/cadence-versions/"+version, `{"rules":[]}`).refused(409, "already_published")
+	require.InDelta(t, 0, a.value("adoption.journeys"), 0)
+	s.put("/v1/cadence-versions/"+version, `{"version":2,"rules":[]}`).refused(409, "already_published")
 	require.InDelta(t, 2, s.post("/v1/cadences/"+cadence+"/versions", `{"rules":[]}`).value("n"), 0)
 	require.InDelta(t, 2, s.get("/v1/cadences/"+cadence+"/versions").value("data.0.n"), 0)
 	require.NotNil(t, s.post("/v1/cadences/"+cadence+"/archive", "").value("archived_at"))
@@ -59,12 +62,14 @@ func TestCadences_BadInput_IsRefusedAndNothingWritten(t *testing.T) {
 		{"POST", path + "/publish", `{"policy":"adopt_selected"}`, 422, "selection", "/journey_ids"},
 		{"POST", path + "/publish", `{}`, 422, "required", "/policy"},
 		{"POST", foreign + "/publish", `{"policy":"new_only"}`, 404, "cadence_version_not_found", ""},
-		{"PUT", foreign, `{"rules":[]}`, 404, "cadence_version_not_found", ""},
+		{"PUT", foreign, `{"version":1,"rules":[]}`, 404, "cadence_version_not_found", ""},
+		{"PUT", path, `{"rules":[]}`, 422, "required", "/version"},
 		{"POST", cadence + "/versions", `{"rules":[]}`, 404, "cadence_not_found", ""},
 		{"POST", cadence + "/archive", "", 404, "cadence_not_found", ""},
 	})
 	s.get(foreign).refused(404, "cadence_version_not_found")
 	s.get(foreign+"/preview").refused(404, "cadence_version_not_found")
+	s.get(foreign+"/adoptions").refused(404, "cadence_version_not_found")
 	s.get(cadence).refused(404, "cadence_not_found")
 	s.get(cadence+"/versions").refused(404, "cadence_not_found")
 }

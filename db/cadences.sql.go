@@ -14,22 +14,369 @@ import (
 )
 
 const appointmentAdoptCadence = `-- name: AppointmentAdoptCadence :execrows
-update appointments set cadence_version_id = $1
-where practice_id = $2 and id = $3 and cadence_version_id <> $1 and status in ('requested', 'booked', 'confirmed')
+update appointments a set cadence_version_id = w.id
+from cadence_versions w
+where a.practice_id = $1 and a.id = $2 and w.practice_id = a.practice_id and w.id = $3
+    and a.status in ('requested', 'booked', 'confirmed')
+    and not exists (
+        select from cadence_versions pinned where pinned.practice_id = a.practice_id and pinned.id = a.cadence_version_id
+            and pinned.cadence_id = w.cadence_id and pinned.n >= w.n)
 `
 
 type AppointmentAdoptCadenceParams struct {
-	VersionID  policy.ID
 	PracticeID policy.ID
 	ID         policy.ID
+	VersionID  policy.ID
 }
 
+// Never back to an older version of the same cadence.
 func (q *Queries) AppointmentAdoptCadence(ctx context.Context, arg AppointmentAdoptCadenceParams) (int64, error) {
-	result, err := q.db.Exec(ctx, appointmentAdoptCadence, arg.VersionID, arg.PracticeID, arg.ID)
+	result, err := q.db.Exec(ctx, appointmentAdoptCadence, arg.PracticeID, arg.ID, arg.VersionID)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const appointmentsKnown = `-- name: AppointmentsKnown :many
+select id from appointments where practice_id = $1 and id = any($2::uuid[]) order by id
+`
+
+func (q *Queries) AppointmentsKnown(ctx context.Context, practiceID policy.ID, ids []policy.ID) ([]policy.ID, error) {
+	rows, err := q.db.Query(ctx, appointmentsKnown, practiceID, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []policy.ID{}
+	for rows.Next() {
+		var id policy.ID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const cadenceAdoptionByID = `-- name: CadenceAdoptionByID :one
+select practice_id, id, version_id, policy, selected, state, after_id, journeys, moved, kept, failed, changed, sends_moved,
+    sends_vanished, sends_added, sends_late, actor_id, next_at, started_at, ended_at
+from cadence_adoptions where practice_id = $1 and id = $2
+`
+
+func (q *Queries) CadenceAdoptionByID(ctx context.Context, practiceID policy.ID, iD policy.ID) (CadenceAdoption, error) {
+	row := q.db.QueryRow(ctx, cadenceAdoptionByID, practiceID, iD)
+	var i CadenceAdoption
+	err := row.Scan(
+		&i.PracticeID,
+		&i.ID,
+		&i.VersionID,
+		&i.Policy,
+		&i.Selected,
+		&i.State,
+		&i.AfterID,
+		&i.Journeys,
+		&i.Moved,
+		&i.Kept,
+		&i.Failed,
+		&i.Changed,
+		&i.SendsMoved,
+		&i.SendsVanished,
+		&i.SendsAdded,
+		&i.SendsLate,
+		&i.ActorID,
+		&i.NextAt,
+		&i.StartedAt,
+		&i.EndedAt,
+	)
+	return i, err
+}
+
+const cadenceAdoptionEnd = `-- name: CadenceAdoptionEnd :execrows
+update cadence_adoptions set state = $1, ended_at = practice_now($2)
+where practice_id = $2 and id = $3 and state = 'running'
+`
+
+type CadenceAdoptionEndParams struct {
+	State      string
+	PracticeID policy.ID
+	ID         policy.ID
+}
+
+func (q *Queries) CadenceAdoptionEnd(ctx context.Context, arg CadenceAdoptionEndParams) (int64, error) {
+	result, err := q.db.Exec(ctx, cadenceAdoptionEnd, arg.State, arg.PracticeID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const cadenceAdoptionInsert = `-- name: CadenceAdoptionInsert :execrows
+insert into cadence_adoptions (practice_id, id, version_id, policy, selected, journeys, actor_id, started_at)
+values ($1, $2, $3, $4, $5::uuid[], $6, $7, $8)
+on conflict (practice_id, version_id) where state = 'running' and policy = 'adopt_future' do nothing
+`
+
+type CadenceAdoptionInsertParams struct {
+	PracticeID policy.ID
+	ID         policy.ID
+	VersionID  policy.ID
+	Policy     string
+	Selected   []policy.ID
+	Journeys   int32
+	ActorID    *policy.ID
+	StartedAt  time.Time
+}
+
+// One running adoption of all journeys per version: a publish that is repeated meanwhile adds none.
+func (q *Queries) CadenceAdoptionInsert(ctx context.Context, arg CadenceAdoptionInsertParams) (int64, error) {
+	result, err := q.db.Exec(ctx, cadenceAdoptionInsert,
+		arg.PracticeID,
+		arg.ID,
+		arg.VersionID,
+		arg.Policy,
+		arg.Selected,
+		arg.Journeys,
+		arg.ActorID,
+		arg.StartedAt,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const cadenceAdoptionProgress = `-- name: CadenceAdoptionProgress :exec
+update cadence_adoptions set after_id = $1, moved = moved + $2, kept = kept + $3, failed = failed + $4,
+    changed = changed + $5, sends_moved = sends_moved + $6, sends_vanished = sends_vanished + $7,
+    sends_added = sends_added + $8, sends_late = sends_late + $9, next_at = clock_timestamp()
+where practice_id = $10 and id = $11
+`
+
+type CadenceAdoptionProgressParams struct {
+	AfterID       *policy.ID
+	Moved         int32
+	Kept          int32
+	Failed        int32
+	Changed       int32
+	SendsMoved    int32
+	SendsVanished int32
+	SendsAdded    int32
+	SendsLate     int32
+	PracticeID    policy.ID
+	ID            policy.ID
+}
+
+func (q *Queries) CadenceAdoptionProgress(ctx context.Context, arg CadenceAdoptionProgressParams) error {
+	_, err := q.db.Exec(ctx, cadenceAdoptionProgress,
+		arg.AfterID,
+		arg.Moved,
+		arg.Kept,
+		arg.Failed,
+		arg.Changed,
+		arg.SendsMoved,
+		arg.SendsVanished,
+		arg.SendsAdded,
+		arg.SendsLate,
+		arg.PracticeID,
+		arg.ID,
+	)
+	return err
+}
+
+const cadenceAdoptionSelected = `-- name: CadenceAdoptionSelected :many
+select named.id::uuid as id from cadence_adoptions a cross join unnest(a.selected) named (id)
+where a.practice_id = $1 and a.id = $2 and ($3::uuid is null or named.id > $3)
+order by named.id
+limit $4
+`
+
+type CadenceAdoptionSelectedParams struct {
+	PracticeID policy.ID
+	ID         policy.ID
+	After      *policy.ID
+	PageSize   int32
+}
+
+// The named journeys after a given one.
+func (q *Queries) CadenceAdoptionSelected(ctx context.Context, arg CadenceAdoptionSelectedParams) ([]policy.ID, error) {
+	rows, err := q.db.Query(ctx, cadenceAdoptionSelected,
+		arg.PracticeID,
+		arg.ID,
+		arg.After,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []policy.ID{}
+	for rows.Next() {
+		var id policy.ID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const cadenceAdoptionTake = `-- name: CadenceAdoptionTake :one
+select practice_id, id, version_id, policy, selected, state, after_id, journeys, moved, kept, failed, changed, sends_moved,
+    sends_vanished, sends_added, sends_late, actor_id, next_at, started_at, ended_at
+from cadence_adoptions where practice_id = $1 and id = $2 and state = 'running'
+for update skip locked
+`
+
+// Locks a running adoption for one batch; no row when it has ended or another worker is at it.
+func (q *Queries) CadenceAdoptionTake(ctx context.Context, practiceID policy.ID, iD policy.ID) (CadenceAdoption, error) {
+	row := q.db.QueryRow(ctx, cadenceAdoptionTake, practiceID, iD)
+	var i CadenceAdoption
+	err := row.Scan(
+		&i.PracticeID,
+		&i.ID,
+		&i.VersionID,
+		&i.Policy,
+		&i.Selected,
+		&i.State,
+		&i.AfterID,
+		&i.Journeys,
+		&i.Moved,
+		&i.Kept,
+		&i.Failed,
+		&i.Changed,
+		&i.SendsMoved,
+		&i.SendsVanished,
+		&i.SendsAdded,
+		&i.SendsLate,
+		&i.ActorID,
+		&i.NextAt,
+		&i.StartedAt,
+		&i.EndedAt,
+	)
+	return i, err
+}
+
+const cadenceAdoptions = `-- name: CadenceAdoptions :many
+select practice_id, id, version_id, policy, selected, state, after_id, journeys, moved, kept, failed, changed, sends_moved,
+    sends_vanished, sends_added, sends_late, actor_id, next_at, started_at, ended_at
+from cadence_adoptions where practice_id = $1 and version_id = $2
+order by id desc
+limit 100
+`
+
+// Of one version, newest first.
+func (q *Queries) CadenceAdoptions(ctx context.Context, practiceID policy.ID, versionID policy.ID) ([]CadenceAdoption, error) {
+	rows, err := q.db.Query(ctx, cadenceAdoptions, practiceID, versionID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CadenceAdoption{}
+	for rows.Next() {
+		var i CadenceAdoption
+		if err := rows.Scan(
+			&i.PracticeID,
+			&i.ID,
+			&i.VersionID,
+			&i.Policy,
+			&i.Selected,
+			&i.State,
+			&i.AfterID,
+			&i.Journeys,
+			&i.Moved,
+			&i.Kept,
+			&i.Failed,
+			&i.Changed,
+			&i.SendsMoved,
+			&i.SendsVanished,
+			&i.SendsAdded,
+			&i.SendsLate,
+			&i.ActorID,
+			&i.NextAt,
+			&i.StartedAt,
+			&i.EndedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const cadenceAdoptionsDue = `-- name: CadenceAdoptionsDue :many
+select practice_id, id from cadence_adoptions where state = 'running' order by next_at limit $1
+`
+
+type CadenceAdoptionsDueRow struct {
+	PracticeID policy.ID
+	ID         policy.ID
+}
+
+// Running adoptions of all practices, the one that waited longest first.
+func (q *Queries) CadenceAdoptionsDue(ctx context.Context, most int32) ([]CadenceAdoptionsDueRow, error) {
+	rows, err := q.db.Query(ctx, cadenceAdoptionsDue, most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CadenceAdoptionsDueRow{}
+	for rows.Next() {
+		var i CadenceAdoptionsDueRow
+		if err := rows.Scan(&i.PracticeID, &i.ID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const cadenceAdoptionsSupersede = `-- name: CadenceAdoptionsSupersede :many
+update cadence_adoptions a set state = 'superseded', ended_at = practice_now($1)
+from cadence_versions v
+where a.practice_id = $1 and a.state = 'running' and v.practice_id = a.practice_id and v.id = a.version_id
+    and v.cadence_id = $2 and v.n < $3
+returning a.id
+`
+
+type CadenceAdoptionsSupersedeParams struct {
+	PracticeID policy.ID
+	CadenceID  policy.ID
+	BelowN     int32
+}
+
+// Ends what still runs for older versions of a version's cadence, or for all versions of an archived one.
+func (q *Queries) CadenceAdoptionsSupersede(ctx context.Context, arg CadenceAdoptionsSupersedeParams) ([]policy.ID, error) {
+	rows, err := q.db.Query(ctx, cadenceAdoptionsSupersede, arg.PracticeID, arg.CadenceID, arg.BelowN)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []policy.ID{}
+	for rows.Next() {
+		var id policy.ID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const cadenceArchive = `-- name: CadenceArchive :execrows
@@ -94,8 +441,12 @@ func (q *Queries) CadenceInsert(ctx context.Context, arg CadenceInsertParams) er
 const cadenceJourneys = `-- name: CadenceJourneys :many
 select a.id from appointments a
 join subjects s on s.practice_id = a.practice_id and s.kind = 'journey' and s.id = a.id and s.status <> 'done'
-join cadences c on c.practice_id = a.practice_id and c.id = $1
-where a.practice_id = $2 and a.cadence_version_id <> $3 and a.status in ('requested', 'booked', 'confirmed')
+join cadence_versions w on w.practice_id = a.practice_id and w.id = $1
+join cadences c on c.practice_id = a.practice_id and c.id = w.cadence_id
+where a.practice_id = $2 and a.status in ('requested', 'booked', 'confirmed')
+    and not exists (
+        select from cadence_versions pinned where pinned.practice_id = a.practice_id and pinned.id = a.cadence_version_id
+            and pinned.cadence_id = w.cadence_id and pinned.n >= w.n)
     and (c.service_id is null or c.service_id = a.service_id) and (c.location_id is null or c.location_id = a.location_id)
     and not exists (
         select from cadences o
@@ -103,25 +454,23 @@ where a.practice_id = $2 and a.cadence_version_id <> $3 and a.status in ('reques
         where o.practice_id = a.practice_id and o.kind = c.kind and o.archived_at is null and o.id <> c.id
             and (o.service_id is null or o.service_id = a.service_id) and (o.location_id is null or o.location_id = a.location_id)
             and (o.service_id is not null, o.location_id is not null) > (c.service_id is not null, c.location_id is not null))
-    and ($4::uuid is null or a.id > $4)
+    and ($3::uuid is null or a.id > $3)
 order by a.id
-limit $5
+limit $4
 `
 
 type CadenceJourneysParams struct {
-	CadenceID  policy.ID
-	PracticeID policy.ID
 	VersionID  policy.ID
+	PracticeID policy.ID
 	After      *policy.ID
 	PageSize   int32
 }
 
-// Open journeys that a cadence is the most specific one for and that do not pin the given version of it, after a given one.
+// Open journeys that a version's cadence is the most specific one for and that pin neither it nor a newer one, after a given one.
 func (q *Queries) CadenceJourneys(ctx context.Context, arg CadenceJourneysParams) ([]policy.ID, error) {
 	rows, err := q.db.Query(ctx, cadenceJourneys,
-		arg.CadenceID,
-		arg.PracticeID,
 		arg.VersionID,
+		arg.PracticeID,
 		arg.After,
 		arg.PageSize,
 	)
@@ -141,6 +490,32 @@ func (q *Queries) CadenceJourneys(ctx context.Context, arg CadenceJourneysParams
 		return nil, err
 	}
 	return items, nil
+}
+
+const cadenceJourneysCount = `-- name: CadenceJourneysCount :one
+select count(*)::int from appointments a
+join subjects s on s.practice_id = a.practice_id and s.kind = 'journey' and s.id = a.id and s.status <> 'done'
+join cadence_versions w on w.practice_id = a.practice_id and w.id = $1
+join cadences c on c.practice_id = a.practice_id and c.id = w.cadence_id
+where a.practice_id = $2 and a.status in ('requested', 'booked', 'confirmed')
+    and not exists (
+        select from cadence_versions pinned where pinned.practice_id = a.practice_id and pinned.id = a.cadence_version_id
+            and pinned.cadence_id = w.cadence_id and pinned.n >= w.n)
+    and (c.service_id is null or c.service_id = a.service_id) and (c.location_id is null or c.location_id = a.location_id)
+    and not exists (
+        select from cadences o
+        join cadence_versions v on v.practice_id = o.practice_id and v.cadence_id = o.id and v.status = 'published'
+        where o.practice_id = a.practice_id and o.kind = c.kind and o.archived_at is null and o.id <> c.id
+            and (o.service_id is null or o.service_id = a.service_id) and (o.location_id is null or o.location_id = a.location_id)
+            and (o.service_id is not null, o.location_id is not null) > (c.service_id is not null, c.location_id is not null))
+`
+
+// How many CadenceJourneys would give in all.
+func (q *Queries) CadenceJourneysCount(ctx context.Context, versionID policy.ID, practiceID policy.ID) (int32, error) {
+	row := q.db.QueryRow(ctx, cadenceJourneysCount, versionID, practiceID)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const cadenceList = `-- name: CadenceList :many
@@ -178,7 +553,7 @@ func (q *Queries) CadenceList(ctx context.Context, practiceID policy.ID) ([]Cade
 }
 
 const cadenceVersionByID = `-- name: CadenceVersionByID :one
-select practice_id, id, cadence_id, n, status, rules, published_at, created_at
+select practice_id, id, cadence_id, n, status, rules, published_at, created_at, version
 from cadence_versions where practice_id = $1 and id = $2
 `
 
@@ -194,6 +569,7 @@ func (q *Queries) CadenceVersionByID(ctx context.Context, practiceID policy.ID, 
 		&i.Rules,
 		&i.PublishedAt,
 		&i.CreatedAt,
+		&i.Version,
 	)
 	return i, err
 }
@@ -264,16 +640,23 @@ func (q *Queries) CadenceVersionInsert(ctx context.Context, arg CadenceVersionIn
 const cadenceVersionPublish = `-- name: CadenceVersionPublish :execrows
 update cadence_versions set status = 'published', published_at = $1
 where practice_id = $2 and id = $3 and status = 'draft'
+    and ($4::int is null or version = $4)
 `
 
 type CadenceVersionPublishParams struct {
 	Now        *time.Time
 	PracticeID policy.ID
 	ID         policy.ID
+	Version    *int32
 }
 
 func (q *Queries) CadenceVersionPublish(ctx context.Context, arg CadenceVersionPublishParams) (int64, error) {
-	result, err := q.db.Exec(ctx, cadenceVersionPublish, arg.Now, arg.PracticeID, arg.ID)
+	result, err := q.db.Exec(ctx, cadenceVersionPublish,
+		arg.Now,
+		arg.PracticeID,
+		arg.ID,
+		arg.Version,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -281,17 +664,25 @@ func (q *Queries) CadenceVersionPublish(ctx context.Context, arg CadenceVersionP
 }
 
 const cadenceVersionSetRules = `-- name: CadenceVersionSetRules :execrows
-update cadence_versions set rules = $1 where practice_id = $2 and id = $3 and status = 'draft'
+update cadence_versions set rules = $1, version = version + 1
+where practice_id = $2 and id = $3 and status = 'draft' and version = $4
 `
 
 type CadenceVersionSetRulesParams struct {
 	Rules      json.RawMessage
 	PracticeID policy.ID
 	ID         policy.ID
+	Version    int32
 }
 
+// Of a draft as it was read.
 func (q *Queries) CadenceVersionSetRules(ctx context.Context, arg CadenceVersionSetRulesParams) (int64, error) {
-	result, err := q.db.Exec(ctx, cadenceVersionSetRules, arg.Rules, arg.PracticeID, arg.ID)
+	result, err := q.db.Exec(ctx, cadenceVersionSetRules,
+		arg.Rules,
+		arg.PracticeID,
+		arg.ID,
+		arg.Version,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -299,7 +690,7 @@ func (q *Queries) CadenceVersionSetRules(ctx context.Context, arg CadenceVersion
 }
 
 const cadenceVersions = `-- name: CadenceVersions :many
-select practice_id, id, cadence_id, n, status, rules, published_at, created_at
+select practice_id, id, cadence_id, n, status, rules, published_at, created_at, version
 from cadence_versions where practice_id = $1 and cadence_id = $2 order by n
 `
 
@@ -321,6 +712,7 @@ func (q *Queries) CadenceVersions(ctx context.Context, practiceID policy.ID, cad
 			&i.Rules,
 			&i.PublishedAt,
 			&i.CreatedAt,
+			&i.Version,
 		); err != nil {
 			return nil, err
 		}

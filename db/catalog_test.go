@@ -64,6 +64,7 @@ func TestCatalog_SystemRole_HoldsExactlyTheseGrants(t *testing.T) {
 		select table_name || ' ' || lower(privilege_type) from information_schema.role_table_grants
 		where grantee = 'kept_system' order by 1`))
 	require.Equal(t, []string{
+		"cadence_adoptions select id, next_at, practice_id, state",
 		"holds select expires_at, id, practice_id",
 		"idempotency_keys select created_at",
 		"invoices select follow_up_at, follow_up_started_at, id, practice_id, status",
@@ -81,6 +82,7 @@ func TestCatalog_SystemRole_HoldsExactlyTheseGrants(t *testing.T) {
 		group by g.table_name, g.privilege_type order by 1`))
 	require.Equal(t, []string{
 		"api_keys kept_lookup SELECT",
+		"cadence_adoptions kept_system SELECT",
 		"clients kept_lookup SELECT",
 		"gateway_accounts kept_lookup SELECT",
 		"holds kept_system SELECT",

@@ -71,6 +71,29 @@ type Cadence struct {
 	CreatedAt  time.Time
 }
 
+type CadenceAdoption struct {
+	PracticeID    policy.ID
+	ID            policy.ID
+	VersionID     policy.ID
+	Policy        string
+	Selected      []policy.ID
+	State         string
+	AfterID       *policy.ID
+	Journeys      int32
+	Moved         int32
+	Kept          int32
+	Failed        int32
+	Changed       int32
+	SendsMoved    int32
+	SendsVanished int32
+	SendsAdded    int32
+	SendsLate     int32
+	ActorID       *policy.ID
+	NextAt        time.Time
+	StartedAt     time.Time
+	EndedAt       *time.Time
+}
+
 type CadenceVersion struct {
 	PracticeID  policy.ID
 	ID          policy.ID
@@ -80,6 +103,7 @@ type CadenceVersion struct {
 	Rules       json.RawMessage
 	PublishedAt *time.Time
 	CreatedAt   time.Time
+	Version     int32
 }
 
 type Case struct {

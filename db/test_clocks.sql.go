@@ -239,6 +239,9 @@ union all
 select 'retry', s.kind, s.id, e.key from subjects s
     join effects e on e.practice_id = s.practice_id and e.subject_kind = s.kind and e.subject_id = s.id
 where s.practice_id = $1 and s.status = 'open' and s.retry_at is not null and not e.final
+union all
+select 'adoption', 'cadence_adoption', a.id, moved::text from cadence_adoptions a
+where a.practice_id = $1 and a.state = 'running'
 limit 1
 `
 
@@ -251,7 +254,7 @@ type TestClockUnsettledRow struct {
 
 // One thing that is still under way at this instant: a fact no plan has seen, a wake-up no plan has answered, a due step
 // without a final effect or with one that turned out otherwise than its plan assumed (so a plan follows), or a wait for
-// a machine.
+// a machine, or journeys that have yet to follow a new cadence.
 func (q *Queries) TestClockUnsettled(ctx context.Context, practiceID policy.ID, now *time.Time) ([]TestClockUnsettledRow, error) {
 	rows, err := q.db.Query(ctx, testClockUnsettled, practiceID, now)
 	if err != nil {

@@ -51,7 +51,8 @@ func runWorker(ctx context.Context, c config, logger *slog.Logger) error {
 		return err
 	}
 	defer store.Close()
-	acts, err := newActivities(c, store, desk.New(store), logger)
+	commands := desk.New(store)
+	acts, err := newActivities(c, store, commands, logger)
 	if err != nil {
 		return err
 	}
@@ -87,6 +88,7 @@ func runWorker(ctx context.Context, c config, logger *slog.Logger) error {
 		loops <- wake.Run(loopCtx, wake.Options{
 			Store: store, Ringer: ringer, Sweeper: sweeper, Idle: sandboxIdle(c), Log: logger,
 			Apply:  func(ctx context.Context, e wake.Event) (wake.Applied, error) { return applyEvent(ctx, acts, e) },
+			Adopt:  commands.AdoptBatch,
 			Ensure: func(ctx context.Context) error { return wake.EnsureTemporal(ctx, options, logger) },
 		})
 	}()

@@ -61,7 +61,7 @@ select practice_id from test_clocks where status = 'advancing' order by updated_
 -- name: TestClockUnsettled :many
 -- One thing that is still under way at this instant: a fact no plan has seen, a wake-up no plan has answered, a due step
 -- without a final effect or with one that turned out otherwise than its plan assumed (so a plan follows), or a wait for
--- a machine.
+-- a machine, or journeys that have yet to follow a new cadence.
 select 'unplanned' as what, subject_kind as kind, subject_id as id, label as key from outbox
 where outbox.practice_id = @practice_id
 union all
@@ -76,4 +76,7 @@ union all
 select 'retry', s.kind, s.id, e.key from subjects s
     join effects e on e.practice_id = s.practice_id and e.subject_kind = s.kind and e.subject_id = s.id
 where s.practice_id = @practice_id and s.status = 'open' and s.retry_at is not null and not e.final
+union all
+select 'adoption', 'cadence_adoption', a.id, moved::text from cadence_adoptions a
+where a.practice_id = @practice_id and a.state = 'running'
 limit 1;

@@ -38,6 +38,8 @@ insert into service_resources (practice_id, service_id, resource_id) values (pg_
 insert into cadences (practice_id, id, kind, name) values (pg_temp.p(), pg_temp.id('cadence'), 'journey', 'Reminders');
 insert into cadence_versions (practice_id, id, cadence_id, n, rules)
 values (pg_temp.p(), pg_temp.id('cadence_version'), pg_temp.id('cadence'), 1, '[]');
+insert into cadence_adoptions (practice_id, id, version_id, policy, journeys, started_at)
+values (pg_temp.p(), pg_temp.id('adoption'), pg_temp.id('cadence_version'), 'adopt_future', 3, now());
 insert into classes (practice_id, id, service_id, provider_id, location_id, starts_at, ends_at, capacity)
 values (pg_temp.p(), pg_temp.id('class'), pg_temp.id('service'), pg_temp.id('provider'), pg_temp.id('location'), now(), now() + interval '1 hour', 5);
 insert into appointments (practice_id, id, client_id, service_id, provider_id, location_id, cadence_version_id, starts_at, ends_at,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/kept-practice/kept/db"
 	"github.com/kept-practice/kept/internal/policy"
@@ -110,32 +111,43 @@ func addDraft(ctx context.Context, tx *db.Tx, by policy.Principal, cadence polic
 	return tx.CadenceVersionByID(ctx, tx.Practice, id)
 }
 
-// EditCadence replaces the rules of a draft. A published version never changes: 409.
-func (d *Desk) EditCadence(ctx context.Context, by policy.Principal, version policy.ID, rules []policy.Rule) (db.CadenceVersion, error) {
+// CadenceEdit replaces all rules of a draft.
+type CadenceEdit struct {
+	ID      policy.ID
+	Version int32 // as the caller read it
+	Rules   []policy.Rule
+}
+
+// EditCadence replaces the rules of a draft. A published version never changes, and a draft that somebody else changed since
+// it was read is not overwritten: both 409.
+func (d *Desk) EditCadence(ctx context.Context, by policy.Principal, in CadenceEdit) (db.CadenceVersion, error) {
 	var out db.CadenceVersion
 	err := d.command(ctx, by, func(tx *db.Tx) error {
-		before, c, err := cadenceVersion(ctx, tx, version)
+		before, c, err := cadenceVersion(ctx, tx, in.ID)
 		if err != nil {
 			return err
 		}
-		raw, err := writtenRules(c.Kind, rules)
+		raw, err := writtenRules(c.Kind, in.Rules)
 		if err != nil {
 			return err
 		}
-		n, err := tx.CadenceVersionSetRules(ctx, db.CadenceVersionSetRulesParams{PracticeID: tx.Practice, ID: version, Rules: raw})
+		if before.Status != CadenceDraft {
+			return policy.NewError(policy.Conflict, "already_published", "A published version never changes. Draft the next one.")
+		}
+		n, err := tx.CadenceVersionSetRules(ctx, db.CadenceVersionSetRulesParams{PracticeID: tx.Practice, ID: in.ID, Version: in.Version, Rules: raw})
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			return policy.NewError(policy.Conflict, "already_published", "A published version never changes. Draft the next one.")
+			return staleVersion("draft")
 		}
 		if err := tx.Record(ctx, db.Entry{
-			Verb: "cadence_edited", By: by, Object: "cadence_version", ID: version,
+			Verb: "cadence_edited", By: by, Object: "cadence_version", ID: in.ID,
 			Before: map[string]any{"rules": before.Rules}, After: map[string]any{"rules": raw},
 		}); err != nil {
 			return err
 		}
-		out, err = tx.CadenceVersionByID(ctx, tx.Practice, version)
+		out, err = tx.CadenceVersionByID(ctx, tx.Practice, in.ID)
 		return err
 	})
 	return out, err
@@ -154,6 +166,9 @@ func (d *Desk) ArchiveCadence(ctx context.Context, by policy.Principal, id polic
 		}
 		n, err := tx.CadenceArchive(ctx, tx.Practice, id)
 		if err != nil || n == 0 {
+			return err
+		}
+		if err := endAdoptions(ctx, tx, by, id, math.MaxInt32); err != nil {
 			return err
 		}
 		return tx.Record(ctx, db.Entry{Verb: "cadence_archived", By: by, Object: "cadence", ID: id})

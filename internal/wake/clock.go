@@ -254,4 +254,5 @@ var blockers = map[string]string{
 	"wake_up":   "no plan has answered its wake-up: ",
 	"step":      "not finished: ",
 	"retry":     "waits for a gateway: ",
+	"adoption":  "journeys still follow a new cadence; moved so far: ",
 }

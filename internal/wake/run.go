@@ -16,6 +16,7 @@ type Options struct {
 	Ringer  *Ringer
 	Sweeper *Sweeper
 	Apply   Apply                               // applies gateway events; nil: another process does
+	Adopt   Adopt                               // moves journeys to new cadences; nil: another process does
 	Idle    func(context.Context) (bool, error) // whether the sandbox has nothing left to deliver; nil: there is none
 	Ensure  func(context.Context) error         // EnsureTemporal with its options, again and again; nil: never
 	Log     *slog.Logger                        // default slog.Default
@@ -31,7 +32,7 @@ type loop struct {
 // slowestRetry bounds how long a loop that fails waits before its next turn.
 const slowestRetry = 15 * time.Second
 
-// Run runs relay, test clocks, inbox, hold expiry, sealer, monitor and clean-up until the context ends, then waits for
+// Run runs relay, test clocks, inbox, hold expiry, adoptions, sealer, monitor and clean-up until the context ends, then waits for
 // what is under way. Any number of processes may run it. A loop that fails says so, waits and goes on.
 func Run(ctx context.Context, o Options) error {
 	if o.Store == nil || o.Ringer == nil || o.Sweeper == nil {
@@ -68,6 +69,9 @@ func loops(o Options, clocks *Clocks) []loop {
 	if o.Apply != nil {
 		inbox := NewInbox(o.Store, o.Ringer, o.Apply, o.Log)
 		all = append(all, loop{"inbox", 100 * time.Millisecond, inbox.Turn})
+	}
+	if o.Adopt != nil {
+		all = append(all, loop{"adoptions", time.Second, NewAdopter(o.Store, o.Adopt).Turn})
 	}
 	if o.Ensure != nil {
 		all = append(all, loop{"temporal_setup", 15 * time.Second, o.Ensure})
