@@ -12,6 +12,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/kept-practice/kept/activities"
 	"github.com/kept-practice/kept/db"
@@ -65,8 +67,15 @@ func temporalOptions(logger *slog.Logger) (client.Options, error) {
 		return options, fmt.Errorf("read TEMPORAL_* variables: %w", err)
 	}
 	options.Logger = log.NewStructuredLogger(logger.With("part", "temporal"))
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithConnectParams(reconnect))
 	options.Interceptors = seams.rings
 	return options, nil
+}
+
+// reconnect lets a worker come back 2 s after Temporal; the SDK waits up to 10 s between tries, gRPC two minutes.
+var reconnect = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: .2, MaxDelay: 2 * time.Second},
+	MinConnectTimeout: 5 * time.Second,
 }
 
 // sandboxIdle asks the sandbox whether it still owes anybody an event; nil where no sandbox is used.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
 	"os"
 	"os/exec"
@@ -42,7 +43,8 @@ type rig struct {
 	temporal client.Client
 	practice desk.CreatedPractice
 	by       policy.Principal
-	people   atomic.Int64
+	people   atomic.Int64 // taken on
+	slots    atomic.Int64 // given out
 }
 
 // newRig prepares a stack on a migrated database and a Temporal that keeps its own databases on the server of that URL.
@@ -223,27 +225,63 @@ func (r *rig) open(mode string, change func(*desk.Setup)) {
 	require.NoError(r.t, err) // a booking is confirmed at once
 }
 
-// staffAt speaks to an api; one that is killed or away is asked again with the same key.
-func (r *rig) staffAt(base string) *caller {
-	return &caller{base: base, key: r.practice.Key.Text, http: &http.Client{Timeout: 20 * time.Second}}
+// person is a client with a mailbox of their own.
+type person struct {
+	id      policy.ID
+	mailbox string
 }
 
-// person takes on a client with a mailbox of their own.
-func (r *rig) person() policy.ID {
+func (r *rig) person() person {
 	r.t.Helper()
-	n := r.people.Add(1)
+	p := person{mailbox: fmt.Sprintf("client%d@example.org", r.people.Add(1))}
 	made, err := r.desk.CreateClient(r.t.Context(), r.by, desk.ClientInput{
-		GivenName: "Marisol", FamilyName: "Quenneville", Mail: fmt.Sprintf("client%d@example.org", n), Source: "test",
+		GivenName: "Marisol", FamilyName: "Quenneville", Mail: p.mailbox, Source: "test",
 	})
 	require.NoError(r.t, err)
-	return made.ID
+	p.id = made.ID
+	return p
+}
+
+// tally counts what a client of HTTP asks and what came to nothing: no answer, a broken one, or 5xx.
+type tally struct{ made, failed atomic.Int64 }
+
+func (c *tally) RoundTrip(request *http.Request) (*http.Response, error) {
+	c.made.Add(1)
+	reply, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil || reply.StatusCode >= http.StatusInternalServerError {
+		c.failed.Add(1)
+	}
+	return reply, err
+}
+
+// book books a slot that no other call was given, at an api that may be asked again with the same key.
+func (r *rig) book(ctx context.Context, transport http.RoundTripper, base string, who person) answer {
+	r.t.Helper()
+	n := int(r.slots.Add(1)) - 1
+	at := testNoon.AddDate(0, 0, 8).Add(time.Duration(n/len(r.practice.Providers)) * 30 * time.Minute)
+	staff := &caller{base: base, key: r.practice.Key.Text, http: &http.Client{Transport: transport, Timeout: 20 * time.Second}}
+	booked, err := staff.post(ctx, "/v1/appointments", map[string]any{
+		"client_id": spelled("cli", who.id), "service_id": spelled("svc", r.practice.Services[2]),
+		"provider_id": spelled("prv", r.practice.Providers[n%len(r.practice.Providers)]),
+		"location_id": spelled("loc", r.practice.Locations[0]), "starts_at": at.Format(time.RFC3339),
+	})
+	require.NoError(r.t, err)
+	return booked
+}
+
+// spelled is an id as the API writes it: a prefix and Crockford's base 32.
+func spelled(prefix string, id policy.ID) string {
+	digits := new(big.Int).SetBytes(id[:]).Text(32)
+	return prefix + "_" + strings.Repeat("0", 26-len(digits)) + strings.Map(func(digit rune) rune {
+		return rune("0123456789abcdefghjkmnpqrstvwxyz"[strings.IndexRune("0123456789abcdefghijklmnopqrstuv", digit)])
+	}, digits)
 }
 
 // visit books the last service (a check-up) for a new client with the nth provider.
 func (r *rig) visit(at time.Time, provider int) desk.Booked {
 	r.t.Helper()
 	booked, err := r.desk.Book(r.t.Context(), r.by, desk.BookInput{
-		Client: r.person(), Service: r.practice.Services[2], Provider: r.practice.Providers[provider%len(r.practice.Providers)],
+		Client: r.person().id, Service: r.practice.Services[2], Provider: r.practice.Providers[provider%len(r.practice.Providers)],
 		Location: r.practice.Locations[0], StartsAt: at.UTC().Format(time.RFC3339), Override: true, Source: "admin",
 	})
 	require.NoError(r.t, err)

@@ -30,8 +30,8 @@ const ScheduleSweep = "sweep"
 var practiceAttribute = temporal.NewSearchAttributeKeyKeyword(PracticeAttribute)
 
 // EnsureTemporal makes what lives only in Temporal and is missing: the namespace, the search attribute, the schedule. What
-// is there stays as it is, an operator's changes included. It tries again, growing to 10 s, until Temporal answers or the
-// context ends; an answer that trying again cannot mend is returned at once with what to do.
+// is there stays as it is, an operator's changes included. It tries again, every 2 s at last, until Temporal answers or
+// the context ends; an answer that trying again cannot mend is returned at once with what to do.
 func EnsureTemporal(ctx context.Context, options client.Options, log *slog.Logger) error {
 	c, err := client.NewLazyClient(options)
 	if err != nil {
@@ -42,13 +42,17 @@ func EnsureTemporal(ctx context.Context, options client.Options, log *slog.Logge
 	if namespace == "" {
 		namespace = client.DefaultNamespace
 	}
-	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+	said := ""
+	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := ensure(ctx, c, namespace)
 		var hopeless *setupError
 		if err == nil || errors.As(err, &hopeless) {
 			return err
 		}
-		log.Info("Temporal is not ready yet; trying again", "in", wait, "error", err)
+		if said != err.Error() {
+			said = err.Error()
+			log.Info("Temporal is not ready yet; trying again", "error", err)
+		}
 		if waitErr := pause(ctx, wait); waitErr != nil {
 			return errors.Join(waitErr, err)
 		}
