@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ type armed struct {
 // outcome of one play of the demo.
 type outcome struct {
 	end     []string // where every process of the client's chain stands
-	hits    int
+	reports int
 	resumed map[string]time.Duration // by name of the kill
 	missed  []string                 // kills whose boundary was not passed
 }
@@ -42,7 +43,10 @@ var scenePlays = map[fault.Step]int{
 // atCell is the kill of a cell. A ring follows the answer and may come when the next scene has begun.
 func atCell(c fault.Cell) *armed {
 	mark, _ := c.Mark()
-	a := &armed{Kill: &fault.Kill{Victim: c.Process, When: mark.Matches}, name: c.String(), from: scenePlays[c.Step], until: scenePlays[c.Step]}
+	a := &armed{
+		Kill: &fault.Kill{Victim: c.Process, When: mark.Matches, Goes: c.GoesOn}, name: c.String(),
+		from: scenePlays[c.Step], until: scenePlays[c.Step],
+	}
 	if c.Boundary == fault.Rung || c.Boundary == fault.Committed {
 		a.until++
 	}
@@ -61,10 +65,13 @@ func (f *faulted) play(t *testing.T, kills ...*armed) outcome {
 	practice := p.practice.ID.String()
 	var watched []*fault.Kill
 	for _, k := range kills {
-		when := k.When
-		k.When = func(h fault.Hit) bool { return (h.Practice == "" || h.Practice == practice) && when(h) }
+		k.When, k.Goes = of(practice, k.When), of(practice, k.Goes)
 		watched = append(watched, k.Kill)
 	}
+	var reports atomic.Int64
+	count := &fault.Kill{When: of(practice, func(fault.Hit) bool { reports.Add(1); return false })}
+	count.Arm()
+	watched = append(watched, count)
 	f.conductor.Watch(watched...)
 	for i, scene := range p.scenes() {
 		for _, k := range kills {
@@ -83,7 +90,7 @@ func (f *faulted) play(t *testing.T, kills ...*armed) outcome {
 	}
 	require.NoError(t, f.conductor.Err())
 	require.NoError(t, p.judge(ctx), said.String())
-	out := outcome{end: f.endState(t, practice), hits: f.conductor.Hits(), resumed: map[string]time.Duration{}}
+	out := outcome{end: f.endState(t, practice), reports: int(reports.Load()), resumed: map[string]time.Duration{}}
 	for _, k := range kills {
 		if _, fired := k.Fired(); fired {
 			out.resumed[k.name] = k.Disarm()
@@ -92,6 +99,11 @@ func (f *faulted) play(t *testing.T, kills ...*armed) outcome {
 		}
 	}
 	return out
+}
+
+// of leaves out what other practices do meanwhile.
+func of(practice string, is func(fault.Hit) bool) func(fault.Hit) bool {
+	return func(h fault.Hit) bool { return (h.Practice == "" || h.Practice == practice) && is(h) }
 }
 
 // endState is what a person would call the state of the practice: how each visit, bill, recall and run ended and what was done

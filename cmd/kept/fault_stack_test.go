@@ -57,12 +57,9 @@ func (f *faulted) slay(victim fault.Process) error {
 	for {
 		pid, err := f.pid(victim)
 		if err == nil {
-			err = syscall.Kill(pid, syscall.SIGKILL)
+			err = end(pid, deadline)
 		}
 		if err == nil {
-			for alive(pid) && time.Now().Before(deadline) {
-				time.Sleep(time.Millisecond) // a process's end can only be asked for
-			}
 			return nil
 		}
 		if time.Now().After(deadline) {
@@ -70,6 +67,43 @@ func (f *faulted) slay(victim fault.Process) error {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// end kills a process and whatever it has forked, PostgreSQL's backends above all, as the loss of a machine does.
+func end(pid int, deadline time.Time) error {
+	forked := children(pid)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return err
+	}
+	for _, child := range forked {
+		_ = syscall.Kill(child, syscall.SIGKILL) // gone already is as well
+	}
+	for _, p := range append(forked, pid) {
+		for alive(p) && time.Now().Before(deadline) {
+			time.Sleep(time.Millisecond) // the end of a process can only be asked for
+		}
+	}
+	return nil
+}
+
+// children lists the processes that one has started.
+func children(pid int) (all []int) {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		panic(err) // the pattern is ours
+	}
+	for _, list := range lists {
+		pids, err := os.ReadFile(list)
+		if err != nil {
+			continue // a thread that has just ended
+		}
+		for field := range strings.FieldsSeq(string(pids)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				all = append(all, child)
+			}
+		}
+	}
+	return all
 }
 
 func (f *faulted) pid(victim fault.Process) (int, error) {
@@ -81,20 +115,10 @@ func (f *faulted) pid(victim fault.Process) (int, error) {
 		first, _, _ := strings.Cut(string(content), "\n")
 		return strconv.Atoi(first)
 	}
-	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", f.up.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for _, list := range children {
-		pids, err := os.ReadFile(list)
-		if err != nil {
-			continue // a thread that has just ended
-		}
-		for field := range strings.FieldsSeq(string(pids)) {
-			line, err := os.ReadFile("/proc/" + field + "/cmdline")
-			if err == nil && runs(victim, strings.Split(string(line), "\x00")) {
-				return strconv.Atoi(field)
-			}
+	for _, pid := range children(f.up.cmd.Process.Pid) {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && runs(victim, strings.Split(string(line), "\x00")) {
+			return pid, nil
 		}
 	}
 	return 0, errors.New("it is not running")

@@ -82,13 +82,13 @@ func TestFault_KillsAtRandomPoints_JourneyEndsInTheSameState(t *testing.T) {
 		chance.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
 		points := make([]int, len(victims))
 		for i := range points {
-			points[i] = 1 + chance.IntN(want.hits)
+			points[i] = 1 + chance.IntN(want.reports)
 		}
 		slices.Sort(points)
 		var kills []*armed
 		for i, victim := range victims {
 			kills = append(kills, &armed{
-				Kill: &fault.Kill{Victim: victim, When: fault.After(points[i])}, name: string(victim) + " at report " + strconv.Itoa(points[i]), until: 9,
+				Kill: &fault.Kill{Victim: victim, When: fault.After(points[i]), Goes: fault.BackFrom(victim)}, name: string(victim) + " at report " + strconv.Itoa(points[i]), until: 9,
 			})
 		}
 		got := f.play(t, kills...)

@@ -146,6 +146,20 @@ func (c Cell) Mark() (Mark, bool) {
 	return m, ok
 }
 
+// GoesOn tells a hit by which the killed step is taken up again: its own call from the claim on, before that its request, its
+// transaction, its ring or its plan.
+func (c Cell) GoesOn(h Hit) bool {
+	called := slices.Index(Boundaries(), c.Boundary) >= slices.Index(Boundaries(), Claimed)
+	for b, m := range marks[c.Step] {
+		if later := slices.Index(Boundaries(), b) >= slices.Index(Boundaries(), Claimed); later == called && m.Matches(h) {
+			return true
+		}
+	}
+	again := marks[c.Step][Claimed]
+	again.At = AtBegin
+	return called && again.Matches(h)
+}
+
 // Impossible says why a cell cannot exist, "" when it can.
 func (c Cell) Impossible() string {
 	if _, ok := c.Mark(); ok {
@@ -179,6 +193,20 @@ func Possible() []Cell {
 func After(n int) func(Hit) bool {
 	var seen atomic.Int64
 	return func(Hit) bool { return seen.Add(1) >= int64(n) }
+}
+
+// BackFrom tells a hit by which work goes on after the kill of a process: it reports again, or others reach it again.
+func BackFrom(victim Process) func(Hit) bool {
+	return func(h Hit) bool {
+		switch victim {
+		case API, Worker:
+			return h.From == victim
+		case Temporal:
+			return h.At == AtBegin || h.At == AtRung
+		default:
+			return h.At == AtCommitted
+		}
+	}
 }
 
 // Plays deals cells to plays of the demo, so that each play is killed at most `kills` times, at most once in a step, and at

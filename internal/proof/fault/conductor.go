@@ -12,6 +12,7 @@ import (
 type Kill struct {
 	Victim Process
 	When   func(Hit) bool // the first hit for which it holds, once armed
+	Goes   func(Hit) bool // hits by which work goes on afterwards
 
 	mu      sync.Mutex
 	armed   bool
@@ -34,8 +35,8 @@ func (k *Kill) Arm() {
 	k.armed = true
 }
 
-// Disarm ends the watch and returns how long after the kill work went on: until the same boundary was passed again or, when
-// nothing had to be done again, until now. It is 0 when the kill did not take place.
+// Disarm ends the watch and returns how long after the kill work went on: until the first hit by which it does or, when nothing
+// was left to do, until now. It is 0 when the kill did not take place.
 func (k *Kill) Disarm() time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -46,18 +47,16 @@ func (k *Kill) Disarm() time.Duration {
 	return k.resumed
 }
 
-// meet tells whether the kill is due at this hit. Once it has taken place, the same boundary passed again ends the outage.
+// meet tells whether the kill is due at this hit. Once it has taken place, it waits for work to go on.
 func (k *Kill) meet(h Hit) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.armed || !k.When(h) {
-		return false
-	}
-	if k.fired.IsZero() {
+	switch {
+	case !k.armed:
+	case k.fired.IsZero() && k.When(h):
 		k.fired, k.at = time.Now(), h
 		return true
-	}
-	if k.resumed == 0 {
+	case !k.fired.IsZero() && k.resumed == 0 && k.Goes(h):
 		k.resumed = time.Since(k.fired)
 	}
 	return false
@@ -70,7 +69,6 @@ type Conductor struct {
 
 	mu     sync.Mutex
 	kills  []*Kill
-	hits   int
 	failed error
 }
 
@@ -94,14 +92,7 @@ func (c *Conductor) Close() {
 func (c *Conductor) Watch(kills ...*Kill) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.kills, c.hits = kills, 0
-}
-
-// Hits counts the reports since Watch.
-func (c *Conductor) Hits() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.hits
+	c.kills = kills
 }
 
 // Err is the first kill that could not be carried out.
@@ -117,7 +108,6 @@ func (c *Conductor) answer(_ http.ResponseWriter, r *http.Request) {
 		return // the reporter was killed while it spoke
 	}
 	c.mu.Lock()
-	c.hits++
 	kills := c.kills
 	c.mu.Unlock()
 	for _, k := range kills {
