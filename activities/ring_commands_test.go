@@ -148,6 +148,10 @@ func ringCommands() []command {
 			_, err := b.desk.ConfirmByLink(ctx, b.token(desk.LinkConfirm), nonce())
 			return err
 		}},
+		{"ask for a fresh link", nil, func(ctx context.Context, b *busy) error {
+			_, err := b.desk.AskFreshLink(ctx, b.token(desk.LinkConfirm), "")
+			return err
+		}},
 		{"confirm by text", nil, text("C")},
 		{"arrive", nil, visit(policy.VerbArrive)},
 		{"room", visit(policy.VerbArrive), visit(policy.VerbRoom)},

@@ -71,12 +71,14 @@ func (l *links) fresh(c *gin.Context) {
 		l.fail(visitor{Context: c}, err)
 		return
 	}
-	if err := l.deps.Desk.AskFreshLink(c.Request.Context(), c.Param("token"), requestOf(c.Request.Context()).id); err != nil {
+	rung, err := l.deps.Desk.AskFreshLink(c.Request.Context(), c.Param("token"), requestOf(c.Request.Context()).id)
+	if err != nil {
 		l.fail(visitor{Context: c}, err)
 		return
 	}
+	ring(c.Request.Context(), rung...)
 	l.note(c, http.StatusOK, web.Note{Tone: "plain", Head: "Thank you", Text: []string{
-		"If this link was one of ours, the practice now knows and sends a fresh one. It goes only to the address that the practice has on file.",
+		"If this link was one of ours, fresh ones are on their way. They go only to the address that the practice has on file.",
 	}})
 }
 

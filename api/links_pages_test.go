@@ -267,19 +267,22 @@ func TestLinks_OddBodies_AreRefused(t *testing.T) {
 	require.Equal(t, before, f.fingerprint())
 }
 
-func TestLinks_Fresh_SaysTheSameWordsAndAsksTheDeskOnce(t *testing.T) {
+func TestLinks_Fresh_SaysTheSameWords_AndAsksTheJourneyOnce(t *testing.T) {
 	t.Parallel()
 	f := newLinkFixture(t)
 	known, unknown := "/l/"+f.visitLink(desk.LinkConfirm), "/l/"+strings.Repeat("C", 43)
 	f.exec(`update links set revoked_at = now(), revoked_reason = 'address changed'`)
 	ask := url.Values{"do": {"fresh"}}
-	before := f.fingerprint()
+	before, rung := f.fingerprint(), len(f.waker.rings)
 	no := f.post(unknown, ask)
 	require.Equal(t, before, f.fingerprint())
 	yes := f.post(known, ask)
 	require.Equal(t, no.Body, yes.Body)
 	require.Equal(t, http.StatusOK, yes.Status)
-	f.post(known, ask)
+	require.Equal(t, no.Body, f.post(known, ask).Body)
+	require.Equal(t, 1, f.count(`select count(*) from overrides where verb = 'fresh_link' and subject_id = $1`, f.visit.ID))
+	require.Equal(t, []policy.Subject{{Practice: f.practice.ID, Kind: policy.KindJourney, ID: f.visit.ID}}, f.waker.rings[rung:])
+	require.Equal(t, no.Body, f.post("/l/"+f.recallLink(desk.LinkBook), ask).Body)
 	require.Equal(t, 1, f.count(`select count(*) from tasks where kind = 'fresh_link' and client_id = $1`, f.client))
 	require.Equal(t, http.StatusForbidden, f.post(known, ask, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }).Status)
 }

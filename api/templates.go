@@ -11,7 +11,7 @@ import (
 // TemplateView is the text in force of one message, by channel and language.
 type TemplateView struct {
 	ID          ID[templateKind] `json:"id"`
-	Kind        string           `json:"kind" enum:"confirmation,moved,reminder,cancellation,invoice,receipt,dunning,recall"`
+	Kind        string           `json:"kind" enum:"confirmation,moved,reminder,cancellation,invoice,receipt,dunning,recall,fresh_link"`
 	Channel     string           `json:"channel" enum:"mail,sms"`
 	Locale      string           `json:"locale" example:"en"`
 	N           int32            `json:"n" doc:"Counts the versions."`
@@ -41,7 +41,7 @@ func (s *Server) listTemplates(ctx context.Context, in *struct{ Page[templateKin
 
 // NewTemplate is the next version of a text. A reader meets it as it is written, with its variables filled.
 type NewTemplate struct {
-	Kind    string `json:"kind" enum:"confirmation,moved,reminder,cancellation,invoice,receipt,dunning,recall" example:"reminder"`
+	Kind    string `json:"kind" enum:"confirmation,moved,reminder,cancellation,invoice,receipt,dunning,recall,fresh_link" example:"reminder"`
 	Channel string `json:"channel" enum:"mail,sms" example:"sms"`
 	Locale  string `json:"locale" example:"en"`
 	Subject string `json:"subject,omitempty" example:"" doc:"Of a mail; it may name the practice alone."`

@@ -282,6 +282,36 @@ func (q *Queries) TemplateByID(ctx context.Context, practiceID policy.ID, iD pol
 	return i, err
 }
 
+const templateEnsure = `-- name: TemplateEnsure :exec
+insert into message_templates (practice_id, id, kind, channel, locale, n, subject, body)
+values ($1, $2, $3, $4, $5, 1, $6, $7)
+on conflict (practice_id, kind, channel, locale, n) do nothing
+`
+
+type TemplateEnsureParams struct {
+	PracticeID policy.ID
+	ID         policy.ID
+	Kind       string
+	Channel    string
+	Locale     string
+	Subject    string
+	Body       string
+}
+
+// The first text of a kind that came into being after the practice did; one that it has by now stays.
+func (q *Queries) TemplateEnsure(ctx context.Context, arg TemplateEnsureParams) error {
+	_, err := q.db.Exec(ctx, templateEnsure,
+		arg.PracticeID,
+		arg.ID,
+		arg.Kind,
+		arg.Channel,
+		arg.Locale,
+		arg.Subject,
+		arg.Body,
+	)
+	return err
+}
+
 const templateFor = `-- name: TemplateFor :one
 select id, subject, body, locale from message_templates
 where practice_id = $1 and kind = $2 and channel = $3 and locale in ($4, $5)

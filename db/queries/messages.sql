@@ -2,6 +2,12 @@
 insert into message_templates (practice_id, id, kind, channel, locale, n, subject, body)
 values (@practice_id, @id, @kind, @channel, @locale, @n, @subject, @body);
 
+-- name: TemplateEnsure :exec
+-- The first text of a kind that came into being after the practice did; one that it has by now stays.
+insert into message_templates (practice_id, id, kind, channel, locale, n, subject, body)
+values (@practice_id, @id, @kind, @channel, @locale, 1, @subject, @body)
+on conflict (practice_id, kind, channel, locale, n) do nothing;
+
 -- name: TemplateFor :one
 -- The newest template of a kind and channel in the client's language, else in the practice's.
 select id, subject, body, locale from message_templates

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/kept-practice/kept/db"
 	"github.com/kept-practice/kept/internal/policy"
@@ -71,7 +72,23 @@ var defaultTemplates = []policy.MessageTemplate{
 	mail(policy.MessageRecall, "Time for your next appointment at {{practice_name}}",
 		"Hello {{given_name}},\n\nit is time for your next appointment at {{practice_name}}.\n\nChoose a time: {{book_url}}"+signature+
 			"\n\nNo more invitations: {{unsubscribe_url}}"),
+	mail(policy.MessageFreshLink, "Your links from {{practice_name}}",
+		"Hello {{given_name}},\n\nyou asked for fresh links to your appointment at {{practice_name}}. If it was not you, there is nothing to do.\n\n"+
+			"When: {{when}}\nWhere: {{where}}\n\n"+
+			"Please fill in your papers before you come: {{intake_url}}\nCheck in when you arrive: {{check_in_url}}\n\n"+
+			"Confirm that you will come: {{confirm_url}}\nChoose another time: {{move_url}}\nCancel: {{cancel_url}}\n\nPay online: {{pay_url}}"+signature),
+	sms(policy.MessageFreshLink, "{{practice_name}}: fresh links for {{when}}.\nPapers: {{intake_url}}\nCheck in: {{check_in_url}}\nConfirm: {{confirm_url}}\n"+
+		"Change: {{move_url}}\nPay: {{pay_url}}\nSTOP to opt out"),
 	sms(policy.MessageRecall, "{{practice_name}}: it is time for your next appointment.\nChoose a time: {{book_url}}\nSTOP to opt out"),
+}
+
+// defaultTemplate is the text that every practice starts with.
+func defaultTemplate(kind, channel string) (policy.MessageTemplate, bool) {
+	i := slices.IndexFunc(defaultTemplates, func(t policy.MessageTemplate) bool { return t.Kind == kind && t.Channel == channel })
+	if i < 0 {
+		return policy.MessageTemplate{}, false
+	}
+	return defaultTemplates[i], true
 }
 
 // signature closes a mail. Lines without a value are left out.

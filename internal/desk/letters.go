@@ -35,9 +35,7 @@ func (d *Desk) WriteLetter(ctx context.Context, tx *db.Tx, s policy.Subject, ste
 	if err != nil {
 		return Letter{}, err
 	}
-	template, err := tx.TemplateFor(ctx, db.TemplateForParams{
-		PracticeID: tx.Practice, Kind: kind, Channel: step.Channel, Locale: w.facts.ClientLocale, FallbackLocale: w.facts.PracticeLocale,
-	})
+	template, err := w.template(ctx, kind)
 	if err != nil {
 		return Letter{}, fmt.Errorf("template for %s by %s: %w", kind, step.Channel, err)
 	}
@@ -68,6 +66,24 @@ type letterWriter struct {
 	facts   db.MessageContextRow
 	values  map[string]string
 	letter  Letter
+}
+
+// template is the practice's text for a kind. A practice that is older than the kind gets the default one as its first.
+func (w *letterWriter) template(ctx context.Context, kind string) (db.TemplateForRow, error) {
+	wanted := db.TemplateForParams{
+		PracticeID: w.tx.Practice, Kind: kind, Channel: w.step.Channel, Locale: w.facts.ClientLocale, FallbackLocale: w.facts.PracticeLocale,
+	}
+	found, err := w.tx.TemplateFor(ctx, wanted)
+	first, known := defaultTemplate(kind, w.step.Channel)
+	if !db.NoRows(err) || !known {
+		return found, err
+	}
+	if err := w.tx.TemplateEnsure(ctx, db.TemplateEnsureParams{
+		PracticeID: w.tx.Practice, ID: db.NewID(), Kind: kind, Channel: w.step.Channel, Locale: w.facts.PracticeLocale, Subject: first.Subject, Body: first.Body,
+	}); err != nil {
+		return found, err
+	}
+	return w.tx.TemplateFor(ctx, wanted)
 }
 
 func (w *letterWriter) address(ctx context.Context) error {
@@ -112,6 +128,8 @@ func (w *letterWriter) fill(ctx context.Context) (string, error) {
 		return w.bill(ctx, policy.MessageDunning)
 	case policy.RuleRecall:
 		return policy.MessageRecall, w.recall(ctx)
+	case policy.RuleFreshLink:
+		return policy.MessageFreshLink, w.fresh(ctx)
 	default:
 		return "", fmt.Errorf("no message belongs to step %s", w.step.Key)
 	}
@@ -128,14 +146,15 @@ func (w *letterWriter) visit(ctx context.Context, kind string) (string, error) {
 	}
 	w.values["when"] = visit.StartsAt.In(w.look.Ground.Zone).Format("Monday 2 January 2006, 15:04 (MST)")
 	w.values["where"] = strings.Trim(location.Name+", "+location.PostalAddress, ", ")
-	if kind == policy.MessageCancellation {
+	ahead := visit.Status == string(policy.StatusBooked) || visit.Status == string(policy.StatusConfirmed)
+	if kind == policy.MessageCancellation || (kind == policy.MessageFreshLink && !ahead) {
 		return kind, nil
 	}
 	links := map[string]time.Time{LinkConfirm: visit.StartsAt, LinkMove: visit.StartsAt, LinkCancel: visit.StartsAt}
 	if visit.Status == string(policy.StatusConfirmed) {
 		delete(links, LinkConfirm)
 	}
-	if kind == policy.MessageReminder {
+	if kind == policy.MessageReminder || kind == policy.MessageFreshLink {
 		links[LinkCheckIn] = visit.EndsAt
 	}
 	packet, err := w.tx.PacketByAppointment(ctx, w.tx.Practice, visit.ID)
@@ -162,6 +181,19 @@ func (w *letterWriter) visit(ctx context.Context, kind string) (string, error) {
 		return policy.MessageMoved, nil
 	}
 	return kind, nil
+}
+
+// fresh gives every link that can still act: those of a visit ahead, and that of an unpaid invoice.
+func (w *letterWriter) fresh(ctx context.Context) error {
+	if _, err := w.visit(ctx, policy.MessageFreshLink); err != nil {
+		return err
+	}
+	invoices, err := w.tx.InvoicesOfVisit(ctx, w.tx.Practice, w.subject.ID)
+	if err != nil || len(invoices) == 0 || invoices[len(invoices)-1].Status != policy.InvoiceIssued {
+		return err
+	}
+	collection := policy.Subject{Practice: w.tx.Practice, Kind: policy.KindCollection, ID: invoices[len(invoices)-1].ID}
+	return w.link(ctx, LinkPay, collection, 0, w.look.Ground.Now.Add(payLife))
 }
 
 // toldBefore: an earlier version of the visit reached the client, so this one is news of a move.

@@ -18,7 +18,7 @@ func TestCreatePractice_CanBeBookedAtOnce(t *testing.T) {
 	client := o.newClient("Casey", "Client", desk.ClientInput{Mail: "casey@example.org"})
 	booked := o.book(client.ID, o.made.Services[0], 1, 0)
 	require.NotEmpty(t, booked.IntakeToken, "a first visit asks for papers")
-	require.Equal(t, 16, o.count(`select count(*) from message_templates where practice_id = $1`, o.made.ID))
+	require.Equal(t, 18, o.count(`select count(*) from message_templates where practice_id = $1`, o.made.ID))
 	require.Equal(t, 3, o.count(`select count(*) from cadence_versions where practice_id = $1 and status = 'published'`, o.made.ID))
 	require.Equal(t, 1, o.count(`select count(*) from test_clocks where practice_id = $1 and now_at <= clock_timestamp()`, o.made.ID))
 	require.Equal(t, 1, o.count(`select count(*) from journal where practice_id = $1 and verb = 'practice_created'`, o.made.ID))

@@ -2,7 +2,6 @@ package desk
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -229,35 +228,4 @@ func (d *Desk) LinkTimes(ctx context.Context, l Link, from policy.LocalDate, day
 	return slices.DeleteFunc(times, func(t FreeTime) bool { // the time it has is no other time
 		return t.StartsAt.Equal(l.Visit.StartsAt) && t.Provider == l.Visit.Provider
 	}), nil
-}
-
-// AskFreshLink is for somebody whose link does not open. When the token was one of ours, the front desk gets one task a day to
-// send a new link to the address on file; for all others nothing happens. The caller says the same words either way.
-func (d *Desk) AskFreshLink(ctx context.Context, token, requestID string) error {
-	hash := sha256.Sum256([]byte(token))
-	practice, err := d.store.Anyone().PracticeOfLink(ctx, hash[:])
-	if err != nil {
-		return db.Classify(err)
-	}
-	row, err := d.store.In(practice).LinkPage(ctx, practice, hash[:])
-	if err != nil || row.ClientStatus == "archived" || row.ClientStatus == "erased" {
-		if db.NoRows(err) {
-			err = nil
-		}
-		return db.Classify(err)
-	}
-	zone, err := policy.LoadZone(row.Zone)
-	if err != nil {
-		return err
-	}
-	by := policy.Principal{Kind: policy.ByClient, Practice: practice, Client: &row.ClientID, RequestID: requestID}
-	return d.command(ctx, by, func(tx *db.Tx) error {
-		if err := openTask(ctx, tx, taskInput{
-			cause: "fresh_link/" + row.ID.String() + "/" + policy.LocalDay(row.Now, zone).String(), kind: "fresh_link", queue: "front_desk",
-			title: "A client's link does not open any more. Send a fresh one to the address on file.", client: row.ClientID, dueAt: row.Now,
-		}); err != nil {
-			return err
-		}
-		return tx.Record(ctx, db.Entry{Verb: "fresh_link_asked", By: by, Object: "link", ID: row.ID, After: map[string]string{"purpose": row.Purpose}})
-	})
 }

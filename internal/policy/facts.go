@@ -37,6 +37,9 @@ const (
 	VerbSendAgain = "send_again"
 )
 
+// AskedFreshLink is no verb of staff: the client asked for fresh links behind one that did not open. Value is the visit's version then.
+const AskedFreshLink = "fresh_link"
+
 // Override is a verb as a fact. Value is the channel of a reroute, or the stale policy of a resume.
 type Override struct {
 	Verb       string

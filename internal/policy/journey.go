@@ -15,12 +15,14 @@ const (
 	RuleCharge       = "charge"
 	RuleVisit        = "visit"
 	RuleRecall       = "recall"
+	RuleFreshLink    = "fresh_link"
 )
 
 // PlanJourney says what one appointment's journey does now, next and not at all. It reads no clock: the facts carry it.
 func PlanJourney(f JourneyFacts) Outlook {
 	s := newSettler(f.Ground, string(f.Status))
 	f.wishMessages(s)
+	f.wishFreshLinks(s)
 	f.wishVisit(s)
 	f.wishMoney(s)
 	f.wishPacket(s)
@@ -249,6 +251,6 @@ func (f JourneyFacts) message(rule, channel, key string, at time.Time) wish {
 
 // messageNames are how operators read a message, by the first part of its key.
 var messageNames = map[string]string{
-	RuleConfirmation: "Confirmation", RuleReminder: "Reminder", RuleCancellation: "Notice of cancellation", RuleInvoice: "Invoice",
+	RuleConfirmation: "Confirmation", RuleReminder: "Reminder", RuleCancellation: "Notice of cancellation", RuleInvoice: "Invoice", RuleFreshLink: "Fresh links",
 	"dunning": "Payment reminder", RuleRecall: "Recall",
 }

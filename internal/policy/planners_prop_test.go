@@ -68,7 +68,7 @@ func anyPast(t *rapid.T, g *Ground, known []string) {
 		e.RecordedAt = e.ClaimedFor
 		g.Effects[key] = e
 	}
-	verbs := []string{VerbPause, VerbResume, VerbSkip, VerbRetry, VerbFireNow, VerbReroute, VerbSendAgain}
+	verbs := []string{VerbPause, VerbResume, VerbSkip, VerbRetry, VerbFireNow, VerbReroute, VerbSendAgain, AskedFreshLink}
 	for range rapid.IntRange(0, 4).Draw(t, "verbs") {
 		o := Override{Verb: rapid.SampledFrom(verbs).Draw(t, "verb"), StepKey: rapid.SampledFrom(known).Draw(t, "on"), At: ago()}
 		o.RecordedAt = o.At

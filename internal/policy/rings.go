@@ -16,6 +16,7 @@ const (
 	VisitCancelled  = "appointment_cancelled"
 	VisitUndone     = "appointment_undone"
 	PacketCompleted = "packet_completed"
+	LinkAsked       = "fresh_link_asked"
 	InvoiceVoided   = "invoice_voided"
 	InvoiceSettled  = "invoice_paid"
 	PaymentFailed   = "payment_failed"
@@ -57,6 +58,7 @@ var ringsKinds = map[string][]string{
 	VisitCancelled:  {KindJourney, KindRecall},
 	VisitUndone:     {KindJourney, KindRecall},
 	PacketCompleted: {KindJourney},
+	LinkAsked:       {KindJourney},
 	InvoiceVoided:   {KindJourney, KindCollection},
 	InvoiceSettled:  {KindJourney, KindCollection},
 	PaymentFailed:   {KindJourney, KindCollection},

@@ -18,6 +18,7 @@ const (
 	MessageReceipt      = "receipt"
 	MessageDunning      = "dunning"
 	MessageRecall       = "recall"
+	MessageFreshLink    = "fresh_link"
 )
 
 // MessageVar is a variable that a template of its kind may name. There is none for what a visit is about: a message never
@@ -47,7 +48,7 @@ type Rendered struct {
 // MessageKinds lists the kinds in the order of a client's journey.
 func MessageKinds() []string {
 	return []string{
-		MessageConfirmation, MessageMoved, MessageReminder, MessageCancellation, MessageInvoice, MessageReceipt, MessageDunning, MessageRecall,
+		MessageConfirmation, MessageMoved, MessageReminder, MessageCancellation, MessageInvoice, MessageReceipt, MessageDunning, MessageRecall, MessageFreshLink,
 	}
 }
 
@@ -85,6 +86,7 @@ var messageVars = map[string][]MessageVar{
 	MessageInvoice:      append(slices.Clone(moneyVars), optional("pay_url")...),
 	MessageReceipt:      moneyVars,
 	MessageDunning:      append(slices.Clone(moneyVars), MessageVar{Name: "pay_url", Must: true}),
+	MessageFreshLink:    append(slices.Clone(visitVars), optional("confirm_url", "move_url", "cancel_url", "intake_url", "check_in_url", "pay_url")...),
 	MessageRecall: {
 		{Name: "provider", Optional: true},
 		{Name: "book_url", Must: true},
