@@ -19,18 +19,12 @@ import (
 func (s *Server) authenticate(c *gin.Context) {
 	principal, err := s.principalOf(c.Request)
 	if err != nil {
-		if policy.KindOf(err) == policy.Unauthenticated && !s.strangers.allow(c.ClientIP()) {
-			err = &Problem{
-				Status: http.StatusTooManyRequests, Code: "too_many_failures", header: http.Header{"Retry-After": {"30"}},
-				Detail: "Too many requests from this address came without a valid API key. Wait half a minute.",
-			}
-		}
-		refuse(c, err)
+		refuse(c, s.unauthenticated(c.Request.Context(), c.ClientIP(), err))
 		return
 	}
 	r := requestOf(c.Request.Context())
 	principal.RequestID = r.id
-	r.caller = Caller{Principal: principal}
+	r.caller, r.block = Caller{Principal: principal}, blockOf(c.ClientIP())
 	if wait, ok := s.keys.take(principal.Key.String(), c.Writer.Header()); !ok {
 		refuse(c, &Problem{
 			Status: http.StatusTooManyRequests, Code: "rate_limited", header: http.Header{"Retry-After": {wait}},

@@ -55,7 +55,7 @@ type links struct {
 
 	byToken *limiters // requests for one link
 	byBlock *limiters // requests from one block of addresses
-	guesses *limiters // tokens that do not exist, by block
+	guesses *guesses  // tokens that do not exist, by block
 	misses  prometheus.Counter
 	refused prometheus.Counter
 	alarm   rate.Sometimes
@@ -72,7 +72,7 @@ func (s *Server) MountLinks(deps LinkDeps) error {
 	}
 	l := &links{
 		server: s, deps: deps, origin: base.Scheme + "://" + base.Host,
-		byToken: newLimiters(0.5, 60), byBlock: newLimiters(10, 300), guesses: newLimiters(0.5, 30),
+		byToken: newLimiters(0.5, 60), byBlock: newLimiters(10, 300), guesses: newGuesses(s, "link", 30, time.Minute),
 		misses: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kept_link_misses_total", Help: "Requests for links that do not exist. A steep rise means that somebody guesses.",
 		}),
@@ -118,9 +118,8 @@ func (l *links) around(c *gin.Context) {
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Content-Security-Policy", policyOf("'self'"))
 	block := blockOf(c.ClientIP())
-	now := time.Now()
 	switch {
-	case l.guesses.of(block, now).TokensAt(now) < 1:
+	case l.guesses.over(block).Over:
 		l.refused.Inc()
 		l.alarm.Do(func() {
 			l.server.deps.Logger.LogAttrs(c.Request.Context(), slog.LevelWarn, "somebody guesses links", slog.String("block", block))
@@ -236,7 +235,7 @@ func (l *links) write(c *gin.Context, status int, page templ.Component) {
 func (l *links) fail(v visitor, err error) {
 	if policy.KindOf(err) == policy.NotFound {
 		l.misses.Inc()
-		l.guesses.allow(blockOf(v.ClientIP()))
+		l.guesses.missed(v.Request.Context(), blockOf(v.ClientIP()))
 		requestOf(v.Request.Context()).code = "link_not_found"
 		l.note(v.Context, http.StatusNotFound, web.Note{Tone: "plain", Head: "This link does not work", Fresh: true, Text: []string{
 			"It may be incomplete, or too old. Open it again from our message, or ask for a fresh one.",

@@ -257,7 +257,11 @@ func (f *linkFixture) fingerprint() map[string]string {
 	sums := map[string]string{}
 	for _, table := range tables {
 		var sum string
-		require.NoError(f.t, f.conn.QueryRow(ctx, `select coalesce(md5(string_agg(t::text, E'\n' order by t::text)), '') from `+table+` t`).Scan(&sum))
+		from := table + ` t`
+		if table == "journal" { // all but the notes about refused requests
+			from += ` where verb <> 'unknown_id_refused'`
+		}
+		require.NoError(f.t, f.conn.QueryRow(ctx, `select coalesce(md5(string_agg(t::text, E'\n' order by t::text)), '') from `+from).Scan(&sum))
 		sums[table] = sum
 	}
 	return sums

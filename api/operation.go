@@ -81,7 +81,7 @@ func operation[I, O any](r *operations, method, path string, permission policy.P
 	huma.Register(r.server.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
 		if err != nil {
-			return nil, requestOf(ctx).problem(err)
+			return nil, r.server.unknownID(ctx, method, path, err)
 		}
 		return out, nil
 	})

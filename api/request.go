@@ -27,6 +27,7 @@ type request struct {
 	server  *Server
 	started time.Time
 	caller  Caller
+	block   string // of addresses that the caller asks from
 	body    []byte // once read and checked
 	code    string // of the problem that was answered
 	cause   error  // for the log alone

@@ -60,7 +60,8 @@ type Server struct {
 	openapi   []byte
 	metrics   *metrics
 	keys      *limiters // by API key
-	strangers *limiters // failed authentications by address
+	strangers *guesses  // failed authentications by block of addresses
+	ids       *guesses  // ids that are not there, by practice and block of addresses
 	practices *practiceCache
 	uses      *keyUses
 }
@@ -77,9 +78,11 @@ func build(deps Deps, routes func(*Server, *operations)) (*Server, error) {
 	quietGin()
 	s := &Server{
 		deps: deps, engine: gin.New(),
-		keys: newLimiters(deps.RatePerSecond, deps.RateBurst), strangers: newLimiters(1, 30),
+		keys:      newLimiters(deps.RatePerSecond, deps.RateBurst),
 		practices: &practiceCache{store: deps.Store, known: map[[32]byte]policy.ID{}},
 	}
+	s.strangers = newGuesses(s, "key", 30, 30*time.Second)
+	s.ids = newGuesses(s, "id", 100, time.Minute)
 	var err error
 	if s.metrics, err = newMetrics(deps.Metrics); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)

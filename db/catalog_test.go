@@ -54,6 +54,7 @@ func TestCatalog_SystemRole_HoldsExactlyTheseGrants(t *testing.T) {
 	t.Parallel()
 	conn := proof.Connect(t, proof.NewStore(t))
 	require.Equal(t, []string{
+		"guesses delete", "guesses insert", "guesses select", "guesses update",
 		"idempotency_keys delete",
 		"inbox insert", "inbox select", "inbox update",
 		"outbox delete", "outbox select",

@@ -237,6 +237,13 @@ type GatewayAccount struct {
 	CreatedAt  time.Time
 }
 
+type Guess struct {
+	Kind    string
+	Guesser string
+	EndsAt  time.Time
+	Misses  int32
+}
+
 type Hold struct {
 	PracticeID policy.ID
 	ID         policy.ID

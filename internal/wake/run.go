@@ -65,6 +65,10 @@ func loops(o Options, clocks *Clocks) []loop {
 			_, err := o.Store.System().IdempotencySweep(ctx)
 			return db.Classify(err)
 		}},
+		{"guesses", 10 * time.Minute, func(ctx context.Context) error {
+			_, err := o.Store.System().GuessesSweep(ctx)
+			return db.Classify(err)
+		}},
 	}
 	if o.Apply != nil {
 		inbox := NewInbox(o.Store, o.Ringer, o.Apply, o.Log)
