@@ -26,6 +26,7 @@ func outage(short time.Duration) time.Duration {
 // TestOutage_TemporalAwayAlsoAtTheStart_BookingsAndLinksAnswer: the click never waits for Temporal, and what gathered
 // meanwhile is gone in twice the time at most.
 func TestOutage_TemporalAwayAlsoAtTheStart_BookingsAndLinksAnswer(t *testing.T) {
+	t.Parallel()
 	database := proof.NewDatabase(t)
 	r := newRig(t, database, database)
 	r.open(desk.ModeTest, nil)

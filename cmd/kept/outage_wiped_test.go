@@ -88,6 +88,7 @@ func (r *rig) everyRunBack(open []policy.Subject, before map[policy.Subject]stri
 // TestOutage_TemporalLosesItsDatabase_EverySubjectRunsAgain: facts and effects stand in PostgreSQL, so that an empty
 // Temporal costs no journey and nothing happens twice.
 func TestOutage_TemporalLosesItsDatabase_EverySubjectRunsAgain(t *testing.T) {
+	t.Parallel()
 	database := proof.NewDatabase(t)
 	r := newRig(t, database, database)
 	r.startTemporal()

@@ -243,11 +243,18 @@ func (r *rig) person() person {
 }
 
 // tally counts what a client of HTTP asks and what came to nothing: no answer, a broken one, or 5xx.
-type tally struct{ made, failed atomic.Int64 }
+type tally struct {
+	next         http.RoundTripper // nil: the usual one
+	made, failed atomic.Int64
+}
 
 func (c *tally) RoundTrip(request *http.Request) (*http.Response, error) {
 	c.made.Add(1)
-	reply, err := http.DefaultTransport.RoundTrip(request)
+	next := c.next
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	reply, err := next.RoundTrip(request)
 	if err != nil || reply.StatusCode >= http.StatusInternalServerError {
 		c.failed.Add(1)
 	}
