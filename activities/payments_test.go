@@ -414,7 +414,7 @@ func TestInvoice_CompletionUndone_IsVoidedWithItsReversal_AndTheNextTakesTheNext
 	h.sound()
 }
 
-func TestInvoice_PaidThenUndone_IsLeftToAPerson(t *testing.T) {
+func TestInvoice_PaidThenUndone_IsLeftToAPerson_AndStandsForTheSecondCompletion(t *testing.T) {
 	h, booked := billed(t, "pm_1")
 	h.settle(booked.Journey)
 	h.exec(`insert into settings (practice_id, level, scope_id, key, value) values ($1, 'practice', $1, 'undo_minutes', '10080')`, h.practice.ID)
@@ -423,4 +423,12 @@ func TestInvoice_PaidThenUndone_IsLeftToAPerson(t *testing.T) {
 	h.settle(booked.Journey)
 	require.Equal(t, policy.InvoicePaid, h.invoice().Status)
 	require.Contains(t, h.openTasks(), "refund_decision")
+
+	h.status(booked.Appointment.ID, policy.VerbComplete, "")
+	h.until(booked.Journey, h.now().Add(48*time.Hour).Format(time.RFC3339))
+	require.Equal(t, 1, h.scalar(`select count(*) from invoices`), "what is paid covers the visit")
+	require.Len(t, h.post.charges, 1)
+	require.Contains(t, h.openTasks(), "invoice_kept")
+	require.NotContains(t, h.openTasks(), "refund_decision")
+	h.sound()
 }

@@ -102,6 +102,8 @@ func (a *Activities) inside(ctx context.Context, tx *db.Tx, s policy.Subject, st
 		err = a.desk.VoidInvoice(ctx, tx, s.ID, "the visit is not completed any more", now)
 	case policy.StepPlanRecall:
 		err = a.desk.PlanRecall(ctx, tx, s.ID, now)
+	case policy.StepUndoRecall:
+		err = a.desk.UndoRecall(ctx, tx, s.ID, now)
 	case policy.StepCloseRecall:
 		err = a.desk.CloseRecall(ctx, tx, s.ID, strings.Split(step.Key, "/")[1], step.Why, now)
 	default:

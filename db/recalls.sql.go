@@ -139,6 +139,18 @@ func (q *Queries) RecallList(ctx context.Context, arg RecallListParams) ([]Recal
 	return items, nil
 }
 
+const recallOfVisit = `-- name: RecallOfVisit :one
+select id from recalls where practice_id = $1 and last_visit_id = $2 for no key update
+`
+
+// The recall that still stands on this visit's completion.
+func (q *Queries) RecallOfVisit(ctx context.Context, practiceID policy.ID, visitID *policy.ID) (policy.ID, error) {
+	row := q.db.QueryRow(ctx, recallOfVisit, practiceID, visitID)
+	var id policy.ID
+	err := row.Scan(&id)
+	return id, err
+}
+
 const recallOverride = `-- name: RecallOverride :execrows
 update recalls set override_on = $1 where practice_id = $2 and id = $3 and status = 'waiting'
 `
@@ -155,6 +167,39 @@ func (q *Queries) RecallOverride(ctx context.Context, arg RecallOverrideParams) 
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const recallReturn = `-- name: RecallReturn :exec
+update recalls set calculated_on = $1, every = $2, last_visit_id = $3::uuid,
+    booked_appointment_id = case when status in ('waiting', 'started') then $4::uuid else booked_appointment_id end,
+    closed_at = case when status in ('waiting', 'started') then $5::timestamptz else closed_at end,
+    status = case when status in ('waiting', 'started') then 'booked' else status end
+where practice_id = $6 and id = $7
+`
+
+type RecallReturnParams struct {
+	CalculatedOn policy.LocalDate
+	Every        string
+	LastVisitID  policy.ID
+	VisitID      policy.ID
+	ClosedAt     time.Time
+	PracticeID   policy.ID
+	ID           policy.ID
+}
+
+// Back to what an earlier visit said. A round that waits or runs is answered by the visit that stands again; one that ended otherwise
+// stays ended.
+func (q *Queries) RecallReturn(ctx context.Context, arg RecallReturnParams) error {
+	_, err := q.db.Exec(ctx, recallReturn,
+		arg.CalculatedOn,
+		arg.Every,
+		arg.LastVisitID,
+		arg.VisitID,
+		arg.ClosedAt,
+		arg.PracticeID,
+		arg.ID,
+	)
+	return err
 }
 
 const recallStop = `-- name: RecallStop :execrows
@@ -180,6 +225,22 @@ func (q *Queries) RecallStop(ctx context.Context, arg RecallStopParams) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const recallTakeBack = `-- name: RecallTakeBack :exec
+update recalls set last_visit_id = null, status = 'stopped', status_reason = 'its visit was undone', closed_at = $1::timestamptz
+where practice_id = $2 and id = $3
+`
+
+type RecallTakeBackParams struct {
+	ClosedAt   time.Time
+	PracticeID policy.ID
+	ID         policy.ID
+}
+
+func (q *Queries) RecallTakeBack(ctx context.Context, arg RecallTakeBackParams) error {
+	_, err := q.db.Exec(ctx, recallTakeBack, arg.ClosedAt, arg.PracticeID, arg.ID)
+	return err
 }
 
 const recallUpsert = `-- name: RecallUpsert :one
@@ -293,4 +354,46 @@ func (q *Queries) RecallsOpenOf(ctx context.Context, arg RecallsOpenOfParams) ([
 		return nil, err
 	}
 	return items, nil
+}
+
+const visitRecalledFrom = `-- name: VisitRecalledFrom :one
+select a.id, a.starts_at, a.zone, s.recall_every
+from appointments a
+join services s on s.practice_id = a.practice_id and s.id = a.service_id
+where a.practice_id = $1 and a.client_id = $2 and a.status = 'completed' and a.id <> $3
+    and s.recall_every <> '' and coalesce(s.recall_service_id, s.id) = $4::uuid
+order by a.starts_at desc, a.id desc
+limit 1
+`
+
+type VisitRecalledFromParams struct {
+	PracticeID policy.ID
+	ClientID   policy.ID
+	ExceptID   policy.ID
+	BackID     policy.ID
+}
+
+type VisitRecalledFromRow struct {
+	ID          policy.ID
+	StartsAt    time.Time
+	Zone        string
+	RecallEvery string
+}
+
+// The client's last completed visit, but one, of a service that invites back for the same.
+func (q *Queries) VisitRecalledFrom(ctx context.Context, arg VisitRecalledFromParams) (VisitRecalledFromRow, error) {
+	row := q.db.QueryRow(ctx, visitRecalledFrom,
+		arg.PracticeID,
+		arg.ClientID,
+		arg.ExceptID,
+		arg.BackID,
+	)
+	var i VisitRecalledFromRow
+	err := row.Scan(
+		&i.ID,
+		&i.StartsAt,
+		&i.Zone,
+		&i.RecallEvery,
+	)
+	return i, err
 }

@@ -33,6 +33,33 @@ where practice_id = @practice_id and client_id = @client_id and status = 'starte
     and (sqlc.narg('service_id')::uuid is null or service_id = sqlc.narg('service_id'))
 order by id;
 
+-- name: RecallOfVisit :one
+-- The recall that still stands on this visit's completion.
+select id from recalls where practice_id = @practice_id and last_visit_id = @visit_id for no key update;
+
+-- name: RecallReturn :exec
+-- Back to what an earlier visit said. A round that waits or runs is answered by the visit that stands again; one that ended otherwise
+-- stays ended.
+update recalls set calculated_on = @calculated_on, every = @every, last_visit_id = @last_visit_id::uuid,
+    booked_appointment_id = case when status in ('waiting', 'started') then @visit_id::uuid else booked_appointment_id end,
+    closed_at = case when status in ('waiting', 'started') then @closed_at::timestamptz else closed_at end,
+    status = case when status in ('waiting', 'started') then 'booked' else status end
+where practice_id = @practice_id and id = @id;
+
+-- name: RecallTakeBack :exec
+update recalls set last_visit_id = null, status = 'stopped', status_reason = 'its visit was undone', closed_at = @closed_at::timestamptz
+where practice_id = @practice_id and id = @id;
+
+-- name: VisitRecalledFrom :one
+-- The client's last completed visit, but one, of a service that invites back for the same.
+select a.id, a.starts_at, a.zone, s.recall_every
+from appointments a
+join services s on s.practice_id = a.practice_id and s.id = a.service_id
+where a.practice_id = @practice_id and a.client_id = @client_id and a.status = 'completed' and a.id <> @except_id
+    and s.recall_every <> '' and coalesce(s.recall_service_id, s.id) = @back_id::uuid
+order by a.starts_at desc, a.id desc
+limit 1;
+
 -- name: RecallOverride :execrows
 update recalls set override_on = @override_on where practice_id = @practice_id and id = @id and status = 'waiting';
 

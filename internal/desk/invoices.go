@@ -148,7 +148,7 @@ func firstFollowUp(ctx context.Context, tx *db.Tx, inv db.Invoice, now time.Time
 }
 
 // VoidInvoice takes back the invoice of a visit that is not completed any more, its books reversed. One with money on it is
-// left to a person: a refund is a decision.
+// left to a person, whom the plan asks: a refund is a decision.
 func (d *Desk) VoidInvoice(ctx context.Context, tx *db.Tx, appointment policy.ID, reason string, now time.Time) error {
 	inv, err := d.lockVisitInvoice(ctx, tx, appointment)
 	if err != nil {
@@ -196,11 +196,8 @@ func (d *Desk) void(ctx context.Context, tx *db.Tx, by policy.Principal, inv db.
 	if err != nil {
 		return nil, err
 	}
-	if n == 0 {
-		return nil, openTask(ctx, tx, taskInput{
-			cause: "paid_then_undone/" + inv.ID.String(), kind: "refund_decision", queue: "billing", client: inv.ClientID, subject: journeyOf(tx.Practice, inv.AppointmentID),
-			title: "The visit was undone after money was taken. Decide on a refund.", dueAt: now,
-		})
+	if n == 0 { // money is on it: it stands, and the plan asks a person
+		return nil, nil
 	}
 	if inv.Status == policy.InvoiceIssued && inv.Total > 0 {
 		if err := reverseIssue(ctx, tx, inv, now); err != nil {

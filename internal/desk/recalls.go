@@ -28,10 +28,7 @@ func (d *Desk) PlanRecall(ctx context.Context, tx *db.Tx, appointment policy.ID,
 	if err != nil {
 		return err
 	}
-	back := service.ID
-	if service.RecallServiceID != nil {
-		back = *service.RecallServiceID
-	}
+	back := recallService(service)
 	today := policy.LocalDay(now, zone)
 	arg := db.RecallUpsertParams{
 		PracticeID: tx.Practice, ID: db.NewID(), ClientID: visit.ClientID, ServiceID: back, Every: service.RecallEvery, LastVisitID: &visit.ID,
@@ -49,18 +46,78 @@ func (d *Desk) PlanRecall(ctx context.Context, tx *db.Tx, appointment policy.ID,
 	if err != nil {
 		return err
 	}
-	entry := db.Entry{
-		Verb: policy.RecallPlanned, By: policy.System(tx.Practice), Subject: journeyOf(tx.Practice, visit.ID), Object: "recall", ID: recall.ID,
-		After: map[string]any{"due_on": recall.DueOn, "round": recall.Round},
+	return recordRecall(ctx, tx, policy.RecallPlanned, visit.ID, recall.ID, map[string]any{"due_on": recall.DueOn, "round": recall.Round})
+}
+
+// recallService is what clients are invited back for after a visit of the service.
+func recallService(s db.Service) policy.ID {
+	if s.RecallServiceID != nil {
+		return *s.RecallServiceID
 	}
-	subject, err := tx.SubjectByID(ctx, db.SubjectByIDParams{PracticeID: tx.Practice, Kind: policy.KindRecall, ID: recall.ID})
+	return s.ID
+}
+
+// recordRecall journals what a visit's plan made of a recall, and rings a round that is under way: it is over with that.
+func recordRecall(ctx context.Context, tx *db.Tx, verb string, visit, recall policy.ID, after map[string]any) error {
+	entry := db.Entry{
+		Verb: verb, By: policy.System(tx.Practice), Subject: journeyOf(tx.Practice, visit), Object: "recall", ID: recall, After: after,
+	}
+	subject, err := tx.SubjectByID(ctx, db.SubjectByIDParams{PracticeID: tx.Practice, Kind: policy.KindRecall, ID: recall})
 	if err != nil && !db.NoRows(err) {
 		return err
 	}
-	if err == nil && subject.Status != "done" { // a round is under way, and over with this visit
-		entry.Rings = policy.Rings(policy.RecallPlanned, policy.SubjectsOf{Practice: tx.Practice, Recalls: []policy.ID{recall.ID}})
+	if err == nil && subject.Status != "done" {
+		entry.Rings = policy.Rings(verb, policy.SubjectsOf{Practice: tx.Practice, Recalls: []policy.ID{recall}})
 	}
 	return tx.Record(ctx, entry)
+}
+
+// UndoRecall takes back the recall that a visit's completion scheduled. The day is calculated from the visit completed before it,
+// and the undone visit, which lies ahead again, answers the recall as any booking does: nobody is invited while it stands. Without
+// an earlier visit there is nothing to invite back from, and the recall stops. A recall that another visit has moved since stays.
+func (d *Desk) UndoRecall(ctx context.Context, tx *db.Tx, appointment policy.ID, now time.Time) error {
+	visit, err := tx.AppointmentByID(ctx, tx.Practice, appointment)
+	if err != nil {
+		return err
+	}
+	service, err := tx.ServiceByID(ctx, tx.Practice, visit.ServiceID)
+	if err != nil {
+		return err
+	}
+	recall, err := tx.RecallOfVisit(ctx, tx.Practice, &visit.ID)
+	if db.NoRows(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("find the visit's recall: %w", err)
+	}
+	earlier, err := tx.VisitRecalledFrom(ctx, db.VisitRecalledFromParams{
+		PracticeID: tx.Practice, ClientID: visit.ClientID, BackID: recallService(service), ExceptID: visit.ID,
+	})
+	if db.NoRows(err) {
+		if err := tx.RecallTakeBack(ctx, db.RecallTakeBackParams{PracticeID: tx.Practice, ID: recall, ClosedAt: now}); err != nil {
+			return err
+		}
+		return recordRecall(ctx, tx, policy.RecallEnded, visit.ID, recall, map[string]any{"status": policy.RecallStopped})
+	}
+	if err != nil {
+		return fmt.Errorf("find the visit before: %w", err)
+	}
+	every, err := policy.ParseInterval(earlier.RecallEvery)
+	if err != nil {
+		return fmt.Errorf("recall interval: %w", err)
+	}
+	zone, err := policy.LoadZone(earlier.Zone)
+	if err != nil {
+		return err
+	}
+	on := policy.NextRecall(policy.LocalDay(earlier.StartsAt, zone), every, policy.LocalDay(now, zone))
+	if err := tx.RecallReturn(ctx, db.RecallReturnParams{
+		PracticeID: tx.Practice, ID: recall, CalculatedOn: on, Every: earlier.RecallEvery, LastVisitID: earlier.ID, VisitID: visit.ID, ClosedAt: now,
+	}); err != nil {
+		return err
+	}
+	return recordRecall(ctx, tx, policy.RecallPlanned, visit.ID, recall, map[string]any{"due_on": on, "after_visit": earlier.ID})
 }
 
 // CloseRecall ends a round with the status that its step names. It runs inside the plan's transaction.

@@ -25,6 +25,7 @@ func PlanJourney(f JourneyFacts) Outlook {
 	f.wishFreshLinks(s)
 	f.wishVisit(s)
 	f.wishMoney(s)
+	f.wishRecall(s)
 	f.wishPacket(s)
 	return s.finish(Terminal(f.Status))
 }
@@ -154,7 +155,7 @@ func (f JourneyFacts) wishAnswer(s *settler) {
 }
 
 // wishMoney: a completed visit makes one draft, issued by the cutoff of the same day, charged where a card is on file,
-// then mailed; undoing the completion voids it.
+// then mailed; undoing the completion voids it. One on which money was taken stands, and covers a second completion too.
 func (f JourneyFacts) wishMoney(s *settler) {
 	n := f.Completions
 	step := func(name, kind string, at time.Time, why, summary string) wish {
@@ -168,17 +169,18 @@ func (f JourneyFacts) wishMoney(s *settler) {
 		if s.wish(w) {
 			return // the next completion's invoice follows when this one is void
 		}
+		f.askAboutPaid(s, *inv)
+		if f.Status == StatusCompleted {
+			kept := step("invoice", StepDraftInvoice, *f.CompletedAt, "the visit was completed again", "Draft the invoice")
+			s.not(kept, DropPaid, "the invoice of an earlier completion stands, since money was taken for it")
+			return
+		}
 	}
 	if f.Status != StatusCompleted {
 		return
 	}
 	completed := *f.CompletedAt
 	s.wish(step("invoice", StepDraftInvoice, completed, "the visit was completed", "Draft the invoice"))
-	if f.Recalls {
-		w := step("recall", StepPlanRecall, completed, "the visit was completed", "Schedule the recall")
-		w.Rule = RuleRecall
-		s.wish(w)
-	}
 	if inv == nil || inv.Completion != n {
 		return
 	}
@@ -197,6 +199,37 @@ func (f JourneyFacts) wishMoney(s *settler) {
 	if inv.IssuedAt != nil {
 		f.wishCharge(s, *inv)
 	}
+}
+
+// askAboutPaid: an invoice could not be voided, because money was taken. What becomes of the money is a person's decision.
+func (f JourneyFacts) askAboutPaid(s *settler, inv InvoiceFacts) {
+	if f.Effects[fmt.Sprintf("void/c%d", inv.Completion)].State != EffectAccepted {
+		return // staff skipped it: they know
+	}
+	t := TaskWish{
+		Cause: fmt.Sprintf("paid_then_undone/c%d", f.Completions), Kind: "refund_decision", Queue: "billing", DueAt: f.StatusAt,
+		Title: "The visit was undone after money was taken. Decide on a refund.",
+	}
+	if f.Status == StatusCompleted {
+		t.Cause, t.Kind = fmt.Sprintf("paid_then_completed/c%d", f.Completions), "invoice_kept"
+		t.Title = "The visit was undone after money was taken, and completed again. Its paid invoice stands and no second one was made. Check the amount."
+	}
+	s.task(t)
+}
+
+// wishRecall: a completed visit schedules the next invitation, and undoing the completion takes that back.
+func (f JourneyFacts) wishRecall(s *settler) {
+	key := fmt.Sprintf("recall/c%d", f.Completions)
+	w := wish{Step: Step{Key: key, Kind: StepPlanRecall, Rule: RuleRecall, At: f.StatusAt, Why: "the visit was completed", Summary: "Schedule the recall"}}
+	switch {
+	case f.Status == StatusCompleted && f.Recalls:
+		w.At = *f.CompletedAt
+	case f.Status != StatusCompleted && f.Effects[key].State == EffectAccepted:
+		w.Key, w.Kind, w.Why, w.Summary = "un"+key, StepUndoRecall, "the visit is not completed any more", "Take the recall back"
+	default:
+		return
+	}
+	s.wish(w)
 }
 
 // wishCharge: the card on file first; the invoice is mailed when that is settled, so that it says what is still owed.

@@ -18,13 +18,14 @@ const (
 	StepIssueInvoice = "IssueInvoice"
 	StepVoidInvoice  = "VoidInvoice"
 	StepPlanRecall   = "PlanRecall"
+	StepUndoRecall   = "UndoRecall"
 	StepCloseRecall  = "CloseRecall"
 )
 
 // Inside tells the kinds that touch only PostgreSQL: the plan does them in its own transaction.
 func Inside(kind string) bool {
 	switch kind {
-	case StepMarkNoShow, StepComplete, StepDraftInvoice, StepIssueInvoice, StepVoidInvoice, StepPlanRecall, StepCloseRecall:
+	case StepMarkNoShow, StepComplete, StepDraftInvoice, StepIssueInvoice, StepVoidInvoice, StepPlanRecall, StepUndoRecall, StepCloseRecall:
 		return true
 	}
 	return false
