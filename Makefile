@@ -53,7 +53,7 @@ soak: temporal ## walk seeds, kills and races for MINUTES=n (10)
 .PHONY: bench
 bench: temporal ## measure; the results go to docs/figures.md
 	@KEPT_TEMPORAL_DEV="$$($(BIN)/kept temporal-dev --dir .kept/bin)" CGO_ENABLED=0 \
-		go test -tags bench -run '^$$' -bench . -count=1 -timeout 60m ./internal/proof/...
+		go run -tags bench ./internal/proof/bench $(ARGS)
 
 .PHONY: check
 check: ## everything static: formatting, lint, workflows, SQL, generated files, modules

@@ -243,6 +243,14 @@ func (c *chain) rest(ctx context.Context, s policy.Subject) error {
 	})
 }
 
+// looked waits until the journey has looked after what was just done.
+func (c *chain) looked(ctx context.Context) error {
+	if c.apart {
+		return c.rest(ctx, c.journey())
+	}
+	return c.await(ctx, "the journey looks", func(n note) bool { return n.plan != nil })
+}
+
 // book lets the staff book the visit.
 func (c *chain) book(ctx context.Context, at time.Time) error {
 	began := time.Now()

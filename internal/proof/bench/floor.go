@@ -57,6 +57,8 @@ type floor struct {
 	sleeps map[policy.Subject]*sleep
 	asks   map[policy.Subject]bool
 
+	expected sync.Map // policy.Subject → chan time.Time: when its next plan has committed
+
 	stopping context.CancelFunc
 	stopped  sync.WaitGroup
 	workers  []sdk.Worker
@@ -215,7 +217,11 @@ func (f *floor) look(ctx context.Context, s policy.Subject) (policy.Plan, error)
 	h, ok := f.hasty[s.Practice]
 	f.mu.Unlock()
 	if !ok {
-		return f.plan(ctx, s)
+		plan, err := f.plan(ctx, s)
+		if at, wanted := f.expected.LoadAndDelete(s); wanted && err == nil {
+			at.(chan time.Time) <- time.Now()
+		}
+		return plan, err
 	}
 	why, arrived := f.cause(s)
 	if arrived != nil {
@@ -278,6 +284,13 @@ func (f *floor) watch(run func(context.Context, policy.Subject, policy.Step) (bo
 		}
 		return again, err
 	}
+}
+
+// expect tells when the subject's next plan has committed.
+func (f *floor) expect(s policy.Subject) <-chan time.Time {
+	at := make(chan time.Time, 1)
+	f.expected.Store(s, at)
+	return at
 }
 
 // setClock lets the clock of a test practice stand at an instant; it never goes back.

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/kept-practice/kept/internal/embedded"
 )
@@ -42,8 +41,8 @@ func parse() options {
 	var o options
 	parts := flag.String("parts", "events,booking,links,journeys,starting", "what to measure")
 	flag.StringVar(&o.kept, "kept", "bin/kept", "the binary to measure")
-	flag.BoolVar(&o.quick, "quick", false, "few and short rounds, to see that everything runs; nothing is written")
-	flag.BoolVar(&o.show, "show", false, "print every history event")
+	flag.BoolVar(&o.quick, "quick", false, "few and short rounds, to see that everything runs; the page stays as it is")
+	flag.BoolVar(&o.show, "show", false, "print every history event, and what each statement of a booking takes")
 	flag.StringVar(&o.write, "write", "docs/figures.md", "the page to write")
 	flag.StringVar(&o.csv, "csv", ".kept/bench", "the folder for raw numbers")
 	flag.Parse()
@@ -55,9 +54,9 @@ func (o options) has(part string) bool { return slices.Contains(o.parts, part) }
 
 func run(ctx context.Context) (err error) {
 	o := parse()
-	began := time.Now()
 	out := os.Stdout
-	report := report{started: began}
+	var report report
+	report.begin(ctx)
 	temporal, err := embedded.TemporalBinary(ctx, embedded.TemporalBuild{Override: os.Getenv("KEPT_TEMPORAL_DEV"), Dir: ".kept/bin", Progress: out})
 	if err != nil {
 		return err
@@ -69,8 +68,15 @@ func run(ctx context.Context) (err error) {
 			}
 		}
 	}
-	fmt.Fprintf(out, "took %s\n", time.Since(began).Round(time.Second))
-	return nil
+	raw, err := report.raw(o.csv)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n%s\nThe raw numbers are in %s.\n", report.text(), raw)
+	if o.quick || len(o.parts) < len(parts) {
+		return nil
+	}
+	return report.write(o.write)
 }
 
 // bench is what every part gets.
@@ -88,6 +94,9 @@ var parts = []struct {
 }{
 	{"events", bench.events},
 	{"booking", bench.bookings},
+	{"links", bench.links},
+	{"journeys", bench.journeys},
+	{"starting", bench.starting},
 }
 
 // inStack runs a part on a stack of its own.
@@ -107,6 +116,9 @@ func (b bench) onFloor(ctx context.Context, part func(*floor) error) error {
 			return err
 		}
 		defer f.stop()
+		if err := b.report.about(ctx, f); err != nil {
+			return err
+		}
 		for _, number := range []string{goodCard, badCard} {
 			if f.wallets[number], err = f.newWallet(ctx, number); err != nil {
 				return fmt.Errorf("put a card on file: %w", err)
@@ -115,19 +127,3 @@ func (b bench) onFloor(ctx context.Context, part func(*floor) error) error {
 		return part(f)
 	})
 }
-
-// report is what was measured.
-type report struct {
-	started time.Time
-	figures []figure
-	rows    []row
-}
-
-func (r *report) add(figures []figure, rows []row) {
-	r.figures, r.rows = append(r.figures, figures...), append(r.rows, rows...)
-}
-
-type (
-	figure struct{ what, aim, measured, n string }
-	row    []string
-)

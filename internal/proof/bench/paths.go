@@ -53,7 +53,7 @@ func (c *chain) upToVisit(ctx context.Context, at time.Time) error {
 	return inTurn(
 		func() error { return c.confirmed(ctx, at) },
 		func() error { return c.fillIn(ctx) },
-		func() error { return c.rest(ctx, c.journey()) },
+		func() error { return c.looked(ctx) },
 		func() error { return c.sent(ctx, "reminder/two_hours") },
 		func() error { return c.rest(ctx, c.journey()) },
 	)
@@ -66,7 +66,7 @@ func (c *chain) confirmed(ctx context.Context, at time.Time) error {
 		func() error { return c.sent(ctx, policy.RuleConfirmation) },
 		func() error { return c.rest(ctx, c.journey()) },
 		func() error { return c.follow(ctx, "Confirm that you will come", nil) },
-		func() error { return c.rest(ctx, c.journey()) },
+		func() error { return c.looked(ctx) },
 	)
 }
 
@@ -74,7 +74,7 @@ func (c *chain) confirmed(ctx context.Context, at time.Time) error {
 func (c *chain) comeAndGo(ctx context.Context, at time.Time) error {
 	return inTurn(
 		func() error { return c.follow(ctx, "Check in when you arrive", nil) },
-		func() error { return c.rest(ctx, c.journey()) },
+		func() error { return c.looked(ctx) },
 		func() error { return c.f.s.setClock(ctx, c.practice.ID, at.Add(35*time.Minute)) },
 		func() error { return c.act(ctx, "complete", map[string]any{}) },
 	)
@@ -139,9 +139,9 @@ func (c *chain) reschedule(ctx context.Context) error {
 		func() error { return c.sent(ctx, policy.RuleConfirmation) },
 		func() error { return c.rest(ctx, c.journey()) },
 		func() error { return c.follow(ctx, "Confirm that you will come", nil) },
-		func() error { return c.rest(ctx, c.journey()) },
+		func() error { return c.looked(ctx) },
 		func() error { return c.fillIn(ctx) },
-		func() error { return c.rest(ctx, c.journey()) },
+		func() error { return c.looked(ctx) },
 		func() error { return c.sent(ctx, "reminder/two_hours") },
 		func() error { return c.rest(ctx, c.journey()) },
 		func() error { return c.comeAndGo(ctx, inNine) },

@@ -129,7 +129,7 @@ func (s *stack) scripted(ctx context.Context, all []statement, cal calendar, boo
 	provider, client, at := cal.slot(booked)
 	t := template{cal: cal, provider: cal.providers[provider], client: cal.clients[client], at: at, known: known, fresh: map[string]string{}}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\\set i :i + 1\n\\set n ((:base + :client_id * 1000 + :i) * %d) %% %d\n\\set p :n %% %d + 1\n\\set c :n %% %d + 1\n", stride, cal.slots(), len(cal.providers), len(cal.clients))
+	fmt.Fprintf(&b, "\\set i :i + 1\n\\set n ((:base + :client_id * %d + :i) * %d) %% %d\n\\set p :n %% %d + 1\n\\set c :n %% %d + 1\n", lane, stride, cal.slots(), len(cal.providers), len(cal.clients))
 	fmt.Fprintf(&b, "\\set day :n / %d / %d\n\\set half :n / %d %% %d\n\\set days :day / 5 * 7 + :day %% 5\n\\set r random(1, 2000000000)\n", len(cal.providers), slotsADay, len(cal.providers), slotsADay)
 	conn, err := s.admin.Acquire(ctx)
 	if err != nil {
