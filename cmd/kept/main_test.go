@@ -14,6 +14,8 @@ func TestMain(m *testing.M) {
 	case "kept":
 		probe(os.Args[1], os.Getenv("KEPT_TEST_CONDUCTOR"))
 		main()
+	case "crash worker":
+		playCrashWorker()
 	case "service":
 		playService(os.Args[1:])
 	default:

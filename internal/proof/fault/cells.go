@@ -149,6 +149,9 @@ func (c Cell) Mark() (Mark, bool) {
 // GoesOn tells a hit by which the killed step is taken up again: its own call from the claim on, before that its request, its
 // transaction, its ring or its plan.
 func (c Cell) GoesOn(h Hit) bool {
+	if !reaches(c.Process, h) {
+		return false
+	}
 	called := slices.Index(Boundaries(), c.Boundary) >= slices.Index(Boundaries(), Claimed)
 	for b, m := range marks[c.Step] {
 		if later := slices.Index(Boundaries(), b) >= slices.Index(Boundaries(), Claimed); later == called && m.Matches(h) {
@@ -195,18 +198,23 @@ func After(n int) func(Hit) bool {
 	return func(Hit) bool { return seen.Add(1) >= int64(n) }
 }
 
-// BackFrom tells a hit by which work goes on after the kill of a process: it reports again, or others reach it again.
+// BackFrom tells a hit that shows that a killed process works again.
 func BackFrom(victim Process) func(Hit) bool {
 	return func(h Hit) bool {
-		switch victim {
-		case API, Worker:
-			return h.From == victim
-		case Temporal:
-			return h.At == AtBegin || h.At == AtRung
-		default:
-			return h.At == AtCommitted
-		}
+		reports := victim == API || victim == Worker
+		return reaches(victim, h) && (!reports || h.From == victim)
 	}
+}
+
+// reaches tells whether the hit takes an answer of that process, where it is a server of the others.
+func reaches(p Process, h Hit) bool {
+	switch p {
+	case Temporal:
+		return h.At == AtBegin || h.At == AtRung || h.At == AtCall
+	case Postgres:
+		return h.At == AtCommitted || h.At == AtCall
+	}
+	return true
 }
 
 // Plays deals cells to plays of the demo, so that each play is killed at most `kills` times, at most once in a step, and at

@@ -188,7 +188,7 @@ type stepping struct {
 
 type stepKey struct{}
 
-func (s *stepping) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+func (s *stepping) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (out any, err error) {
 	what, practice := activity.GetInfo(ctx).ActivityType.Name, ""
 	for _, a := range in.Args {
 		switch a := a.(type) {
@@ -198,10 +198,23 @@ func (s *stepping) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteA
 			what += " " + a.Key
 		}
 	}
-	s.probe.hit(AtBegin, practice, what)
-	out, err := s.Next.ExecuteActivity(context.WithValue(ctx, stepKey{}, [2]string{practice, what}), in)
-	s.probe.hit(AtReturned, practice, what)
+	err = s.probe.step(ctx, practice, what, func(ctx context.Context) error {
+		out, err = s.Next.ExecuteActivity(ctx, in)
+		return err
+	})
 	return out, err
+}
+
+// Step reports the beginning and the end of a step that runs without Temporal.
+func (p *Probe) Step(ctx context.Context, s policy.Subject, step policy.Step, do func(context.Context) error) error {
+	return p.step(ctx, s.Practice.String(), step.Kind+" "+s.WorkflowID()+" "+step.Key, do)
+}
+
+func (p *Probe) step(ctx context.Context, practice, what string, do func(context.Context) error) error {
+	p.hit(AtBegin, practice, what)
+	err := do(context.WithValue(ctx, stepKey{}, [2]string{practice, what}))
+	p.hit(AtReturned, practice, what)
+	return err
 }
 
 // Gateways reports every call that changes something at a gateway, before and after.
