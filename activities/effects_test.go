@@ -10,6 +10,7 @@ import (
 	"github.com/kept-practice/kept/internal/desk"
 	"github.com/kept-practice/kept/internal/gateway"
 	"github.com/kept-practice/kept/internal/policy"
+	"github.com/kept-practice/kept/internal/proof"
 )
 
 var (
@@ -313,6 +314,42 @@ func TestEffect_ThreeUnknownsInARow_PauseTheChannelUntilResumed(t *testing.T) {
 	more := h.book("2027-03-15", 2).Journey
 	h.step(more, h.due(more))
 	require.Equal(t, 0, h.scalar(`select count(*) from channel_pauses where resumed_at is null`), "unknowns before the resume count no more")
+}
+
+func TestEffect_ThreeUnknownsAtOneInstant_PauseTheChannel(t *testing.T) {
+	h := newHouse(t)
+	var asked, judged sync.WaitGroup
+	asked.Add(3)
+	judged.Add(1)
+	h.post.answer = func(string) gateway.Outcome {
+		asked.Done()
+		judged.Wait()
+		return unclear
+	}
+	failed := make(chan error, 3)
+	for range 3 {
+		journey := h.book("2027-03-15", 2).Journey
+		step := h.due(journey)
+		go func() {
+			_, err := h.attempt(journey, step)
+			failed <- err
+		}()
+	}
+	asked.Wait()
+	door := proof.Connect(t, h.store)
+	_, err := door.Exec(t.Context(), `begin; lock table journal in share mode`) // nobody gets past the counting
+	require.NoError(t, err)
+	judged.Done()
+	require.Eventually(t, func() bool {
+		return h.scalar(`select count(*) from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())`) == 3
+	}, 20*time.Second, 2*time.Millisecond)
+	_, err = door.Exec(t.Context(), `rollback`)
+	require.NoError(t, err)
+	for range 3 {
+		require.NoError(t, <-failed)
+	}
+	require.Equal(t, 1, h.scalar(`select count(*) from channel_pauses where channel = 'mail' and resumed_at is null`))
+	require.Equal(t, []string{"channel_paused"}, h.openTasks())
 }
 
 func TestNews_LateEvent_SettlesAnUnknownEffectAndItsTask(t *testing.T) {

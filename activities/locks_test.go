@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -52,6 +53,7 @@ type storm struct {
 	visits   []policy.Subject
 	invoices []policy.ID
 	payments []policy.ID
+	ways     []string // tokens of links: of every visit one to confirm, of every client one to unsubscribe
 	provider policy.ID
 	rng      func() *rand.Rand
 }
@@ -74,8 +76,23 @@ func newStorm(t *testing.T, counter *deadlocks) *storm {
 		if i < 3 {
 			s.bill(booked)
 		}
+		s.link(desk.LinkConfirm, h.client, booked.Journey)
+	}
+	for _, client := range s.clients {
+		s.link(desk.LinkUnsubscribe, client, policy.Subject{Practice: h.practice.ID, Kind: policy.KindRecall, ID: db.NewID()})
 	}
 	return s
+}
+
+// link gives the storm a way in from outside.
+func (s *storm) link(purpose string, client policy.ID, subject policy.Subject) {
+	token := db.NewID().String()
+	hash := sha256.Sum256([]byte(token))
+	require.NoError(s.t, s.store.In(s.practice.ID).LinkInsert(s.t.Context(), db.LinkInsertParams{
+		PracticeID: s.practice.ID, ID: db.NewID(), TokenHash: hash[:], Purpose: purpose, ClientID: client, SubjectKind: subject.Kind, SubjectID: subject.ID,
+		Version: 1, ExpiresAt: s.now().Add(365 * 24 * time.Hour), CreatedAt: s.now(),
+	}))
+	s.ways = append(s.ways, token)
 }
 
 // bill completes a visit and opens a payment and a collection for its invoice.
@@ -190,7 +207,36 @@ func (s *storm) deeds() map[string]func(context.Context, *rand.Rand) error {
 			if err != nil || len(rows) == 0 {
 				return err
 			}
-			_, err = s.desk.ApplyMessage(ctx, s.practice.ID, desk.MessageNews{Message: pick(r, rows).ID, Status: pick(r, []string{"sent", "delivered", "failed"})})
+			_, err = s.desk.ApplyMessage(ctx, s.practice.ID, desk.MessageNews{
+				Message: pick(r, rows).ID, Status: pick(r, []string{"sent", "delivered", "failed", "bounced"}), OptOut: pick(r, []string{"", "recall", "all"}),
+			})
+			return err
+		},
+		"text": func(ctx context.Context, r *rand.Rand) error {
+			_, err := s.desk.ApplyText(ctx, s.practice.ID, "+442079460101", pick(r, []string{"STOP", "START", "C", "what?"}))
+			return err
+		},
+		"unsubscribe": func(ctx context.Context, r *rand.Rand) error {
+			_, err := s.desk.UnsubscribeByLink(ctx, pick(r, s.ways), nil, "")
+			return err
+		},
+		"fresh link": func(ctx context.Context, r *rand.Rand) error {
+			_, err := s.desk.AskFreshLink(ctx, pick(r, s.ways), "")
+			return err
+		},
+		"address": func(ctx context.Context, r *rand.Rand) error { // bounces close it all the time
+			_, err := s.desk.AddContact(ctx, s.by, pick(r, s.clients), policy.ChannelMail, "zoe@example.org")
+			return err
+		},
+		"calendar": func(ctx context.Context, r *rand.Rand) error {
+			if r.IntN(2) == 0 {
+				_, err := s.desk.ArchiveService(ctx, s.by, s.practice.Services[2], 1) // in use: it only takes its locks
+				return err
+			}
+			at := time.Date(2027, 3, 16+r.IntN(60), 22, 0, 0, 0, time.UTC)
+			_, err := s.desk.AddClosure(ctx, s.by, desk.ClosureInput{
+				Location: &s.practice.Locations[0], StartsAt: at.Format(time.RFC3339), EndsAt: at.Add(time.Hour).Format(time.RFC3339), Reason: "Water",
+			})
 			return err
 		},
 		"book and tell": func(ctx context.Context, r *rand.Rand) error {

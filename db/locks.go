@@ -12,7 +12,7 @@ import (
 
 // LockSet names everything a transaction will lock. Lock takes it in one fixed order, so no two transactions wait for
 // each other in a circle: resources and standing things → clients → subjects → appointments → invoices, each kind sorted by id. Effects come
-// after these and are locked by their own statements; journal, outbox and rollups come last, and no lock follows them.
+// after these and are locked by their own statements, then a channel; journal, outbox and rollups come last, and no lock follows them.
 type LockSet struct {
 	Resources    []policy.ID // advisory, held until the transaction ends; also a service or location that is taken out of use
 	Standing     []policy.ID // advisory and shared: services and locations that have to stay as they are until the commit
@@ -73,6 +73,15 @@ func (t *Tx) lockAdvisory(ctx context.Context, set LockSet) error {
 		from unnest($1::bigint[], $2::bool[]) as l (key, shared)`, keys, shared)
 	if err != nil {
 		return fmt.Errorf("lock resources: %w", err)
+	}
+	return nil
+}
+
+// LockChannel lets one transaction at a time count what came of a channel's calls. It follows the lock of the effect.
+func (t *Tx) LockChannel(ctx context.Context, channel string) error {
+	_, err := t.tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('channel/' || $1::text || '/' || $2::text, 0))`, t.Practice.String(), channel)
+	if err != nil {
+		return fmt.Errorf("lock channel: %w", err)
 	}
 	return nil
 }

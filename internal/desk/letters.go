@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -284,40 +285,47 @@ type MessageNews struct {
 }
 
 // ApplyMessage moves a message along, monotonically. News of a message whose outcome was unknown settles its effect; a bounce
-// closes the address and asks a person.
+// closes the address and asks a person; the receiver's wish to hear no more binds all who share the address. One transaction, one
+// lock set.
 func (d *Desk) ApplyMessage(ctx context.Context, practice policy.ID, news MessageNews) ([]policy.Subject, error) {
 	by := policy.Principal{Kind: policy.ByGateway, Practice: practice}
-	var (
-		rung             []policy.Subject
-		channel, address string
-	)
+	var rung []policy.Subject
 	err := d.store.InPractice(ctx, practice, func(tx *db.Tx) error {
 		message, err := tx.MessageByID(ctx, practice, news.Message)
 		if err != nil {
 			return err
 		}
-		channel, address = message.Channel, message.Address
+		var sharers []policy.ID
+		if news.OptOut != "" {
+			if sharers, err = sharersOf(ctx, tx, message.Address); err != nil {
+				return err
+			}
+		}
 		subject := policy.Subject{Practice: practice, Kind: message.SubjectKind, ID: message.SubjectID}
-		if err := tx.Lock(ctx, db.LockSet{Clients: []policy.ID{message.ClientID}, Subjects: []policy.Subject{subject}}); err != nil {
+		if err := tx.Lock(ctx, db.LockSet{Clients: append(slices.Clone(sharers), message.ClientID), Subjects: []policy.Subject{subject}}); err != nil {
 			return err
 		}
-		n, err := tx.MessageSettle(ctx, db.MessageSettleParams{PracticeID: practice, ID: message.ID, Status: news.Status, GatewayID: orNil(news.GatewayID)})
-		if err != nil || n == 0 {
+		if rung, err = d.moveMessage(ctx, tx, by, message, subject, news); err != nil || news.OptOut == "" {
 			return err
 		}
-		if rung, err = d.settleFromNews(ctx, tx, by, subject, message.EffectKey, news); err != nil {
-			return err
-		}
-		if news.Status != "bounced" && news.Status != "failed" {
-			return nil
-		}
-		return d.closeAddress(ctx, tx, by, message, news)
+		more, err := d.stopAddress(ctx, tx, by, optOutInput{channel: message.Channel, address: message.Address, purpose: news.OptOut, source: "gateway"}, sharers)
+		rung = append(rung, more...)
+		return err
 	})
-	if err != nil || news.OptOut == "" {
+	return rung, err
+}
+
+// moveMessage takes in what became of a message; news that is older than what is known changes nothing.
+func (d *Desk) moveMessage(ctx context.Context, tx *db.Tx, by policy.Principal, message db.Message, subject policy.Subject, news MessageNews) ([]policy.Subject, error) {
+	n, err := tx.MessageSettle(ctx, db.MessageSettleParams{PracticeID: tx.Practice, ID: message.ID, Status: news.Status, GatewayID: orNil(news.GatewayID)})
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	rung, err := d.settleFromNews(ctx, tx, by, subject, message.EffectKey, news)
+	if err != nil || (news.Status != "bounced" && news.Status != "failed") {
 		return rung, err
 	}
-	more, err := d.OptOut(ctx, by, OptOutInput{Channel: channel, Address: address, Purpose: news.OptOut, Source: "gateway"})
-	return append(rung, more...), err
+	return rung, d.closeAddress(ctx, tx, by, message, news)
 }
 
 // settleFromNews: an event proves that a claimed or unknown send was accepted.

@@ -8,18 +8,21 @@ import (
 	"github.com/kept-practice/kept/internal/policy"
 )
 
-// OptOutOf stops messages to an address within the practice, for all clients who share it, and returns the open subjects of
-// those clients, to look again. A shared address opens a task. Repeating it changes nothing.
-func (d *Desk) OptOutOf(ctx context.Context, tx *db.Tx, by policy.Principal, channel, address, source string) ([]policy.Subject, error) {
-	return d.optOut(ctx, tx, by, optOutInput{channel: channel, address: address, purpose: "all", source: source})
-}
-
 type optOutInput struct {
 	channel, address, purpose, source string
 }
 
 // lockSharers locks every client with this address, by id, and returns them.
 func lockSharers(ctx context.Context, tx *db.Tx, address string) ([]policy.ID, error) {
+	ids, err := sharersOf(ctx, tx, address)
+	if err != nil {
+		return nil, err
+	}
+	return ids, tx.Lock(ctx, db.LockSet{Clients: ids})
+}
+
+// sharersOf are the clients with this address, for a lock set that holds more than them.
+func sharersOf(ctx context.Context, tx *db.Tx, address string) ([]policy.ID, error) {
 	rows, err := tx.ClientsByAddress(ctx, db.ClientsByAddressParams{PracticeID: tx.Practice, Address: address, PageSize: 100})
 	if err != nil {
 		return nil, fmt.Errorf("find who shares the address: %w", err)
@@ -28,14 +31,21 @@ func lockSharers(ctx context.Context, tx *db.Tx, address string) ([]policy.ID, e
 	for i, r := range rows {
 		ids[i] = r.ID
 	}
-	return ids, tx.Lock(ctx, db.LockSet{Clients: ids})
+	return ids, nil
 }
 
+// optOut stops messages to an address within the practice, for all clients who share it, and returns the open subjects of those
+// clients, to look again. A shared address opens a task. Repeating it changes nothing.
 func (d *Desk) optOut(ctx context.Context, tx *db.Tx, by policy.Principal, in optOutInput) ([]policy.Subject, error) {
 	sharers, err := lockSharers(ctx, tx, in.address)
 	if err != nil {
 		return nil, err
 	}
+	return d.stopAddress(ctx, tx, by, in, sharers)
+}
+
+// stopAddress is an opt-out under the locks of those who share the address.
+func (d *Desk) stopAddress(ctx context.Context, tx *db.Tx, by policy.Principal, in optOutInput, sharers []policy.ID) ([]policy.Subject, error) {
 	clk, err := readClock(ctx, tx.Queries, tx.Practice)
 	if err != nil {
 		return nil, err

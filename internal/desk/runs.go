@@ -57,10 +57,14 @@ func (d *Desk) PlanFailed(ctx context.Context, s policy.Subject, code string) er
 // unknownsInARow pause a channel.
 const unknownsInARow = 3
 
-// PauseAfterUnknowns pauses a channel when its last outcomes are unknown, with one task, until staff resume it.
+// PauseAfterUnknowns pauses a channel when its last outcomes are unknown, with one task, until staff resume it. Outcomes of one
+// instant are counted one after the other, so that the third always pauses.
 func (d *Desk) PauseAfterUnknowns(ctx context.Context, tx *db.Tx, channel string) error {
 	if channel == "" {
 		return nil
+	}
+	if err := tx.LockChannel(ctx, channel); err != nil {
+		return err
 	}
 	n, err := tx.EffectUnknownStreak(ctx, tx.Practice, channel)
 	if err != nil {
