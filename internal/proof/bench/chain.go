@@ -311,11 +311,6 @@ func (c *chain) act(ctx context.Context, verb string, body map[string]any) error
 	return err
 }
 
-// ring tells a run to look, as relay and sweep do.
-func (c *chain) ring(ctx context.Context, s policy.Subject) error {
-	return c.f.ringer.Ring(ctx, s, "bench")
-}
-
 // closed waits until the last run of a subject has ended.
 func (c *chain) closed(ctx context.Context, s policy.Subject) error {
 	return c.f.client.GetWorkflow(ctx, s.WorkflowID(), "").GetWithOptions(ctx, nil, client.WorkflowRunGetOptions{DisableFollowingRuns: true})

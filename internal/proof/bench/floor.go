@@ -17,6 +17,7 @@ import (
 	sdk "go.temporal.io/sdk/worker"
 
 	"github.com/kept-practice/kept/activities"
+	"github.com/kept-practice/kept/db"
 	"github.com/kept-practice/kept/internal/gateway"
 	"github.com/kept-practice/kept/internal/gateway/mail"
 	"github.com/kept-practice/kept/internal/gateway/sms"
@@ -106,6 +107,9 @@ func startFloor(ctx context.Context, s *stack) (f *floor, err error) {
 			fmt.Println("the loops of the worker ended:", err)
 		}
 	})
+	if err := ringable(ctx, f.ringer); err != nil {
+		return nil, err
+	}
 	return f, f.serve(ctx, f.client, func(w sdk.Worker) error {
 		w.RegisterActivityWithOptions(f.look, activity.RegisterOptions{Name: workflows.ActivityPlan})
 		for kind, step := range acts.Steps() {
@@ -117,6 +121,12 @@ func startFloor(ctx context.Context, s *stack) (f *floor, err error) {
 		}
 		return nil
 	})
+}
+
+// ringable waits until a fresh namespace takes rings: its search attribute is known some moments after it was made.
+func ringable(ctx context.Context, r *wake.Ringer) error {
+	nobody := policy.Subject{Practice: db.NewID(), Kind: policy.KindJourney, ID: db.NewID()}
+	return until(ctx, time.Minute, "the namespace takes rings", func() (bool, error) { return r.Ring(ctx, nobody, "bench") == nil, nil })
 }
 
 // serve starts one worker a queue, with the options of `kept worker`.

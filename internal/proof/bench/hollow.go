@@ -74,6 +74,9 @@ func startHollow(ctx context.Context, s *stack, script []note, wait time.Duratio
 		return nil, fmt.Errorf("Temporal options: %w", err)
 	}
 	h.ringer = wake.NewRinger(h.client, nil)
+	if err := ringable(ctx, h.ringer); err != nil {
+		return nil, err
+	}
 	return h, h.floor.serve(ctx, h.client, func(w sdk.Worker) error {
 		w.RegisterActivityWithOptions(h.plan, activity.RegisterOptions{Name: workflows.ActivityPlan})
 		for _, kind := range workflows.StepKinds() {
