@@ -12,6 +12,40 @@ import (
 	"github.com/kept-practice/kept/internal/policy"
 )
 
+const monitorAdoptions = `-- name: MonitorAdoptions :many
+select practice_id, count(*) as adoptions, min(next_at)::timestamptz as oldest from cadence_adoptions
+where state = 'running' and next_at < now() - interval '5 minutes'
+group by practice_id
+order by practice_id
+`
+
+type MonitorAdoptionsRow struct {
+	PracticeID policy.ID
+	Adoptions  int64
+	Oldest     time.Time
+}
+
+// Practices in which moving journeys to a new cadence has stood still for 5 minutes.
+func (q *Queries) MonitorAdoptions(ctx context.Context) ([]MonitorAdoptionsRow, error) {
+	rows, err := q.db.Query(ctx, monitorAdoptions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []MonitorAdoptionsRow{}
+	for rows.Next() {
+		var i MonitorAdoptionsRow
+		if err := rows.Scan(&i.PracticeID, &i.Adoptions, &i.Oldest); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const monitorCauses = `-- name: MonitorCauses :many
 select id, cause from tasks
 where practice_id = $1 and cause like 'overdue/%' and status in ('open', 'claimed')

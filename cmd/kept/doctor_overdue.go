@@ -19,10 +19,11 @@ const overdueShown = 3
 
 // overdueWords say what each kind of finding means and what to do about it.
 var overdueWords = map[string]struct{ what, help string }{
-	wake.FindingIdle:   {"open without a wake-up or a task", "look at it (GET /v1/journeys, or the Temporal UI by this id) and fire, skip or close a step"},
-	wake.FindingLate:   {"more than 5 minutes late", "is `kept worker` running, does Temporal answer? `kept rewake` rings them at once"},
-	wake.FindingOutbox: {"", "is `kept worker` running, does Temporal answer? the relay then rings by itself"},
-	wake.FindingStuck:  {"stuck, since their plan fails", "the practice has a task for each; the worker's log names the error, by this id"},
+	wake.FindingAdoption: {"adoptions of a cadence that stand still", "is `kept worker` running? its log says why journeys cannot be moved"},
+	wake.FindingIdle:     {"open without a wake-up or a task", "look at it (GET /v1/journeys, or the Temporal UI by this id) and fire, skip or close a step"},
+	wake.FindingLate:     {"more than 5 minutes late", "is `kept worker` running, does Temporal answer? `kept rewake` rings them at once"},
+	wake.FindingOutbox:   {"changes not acted on for 30 seconds", "is `kept worker` running, does Temporal answer? the relay then rings by itself"},
+	wake.FindingStuck:    {"stuck, since their plan fails", "the practice has a task for each; the worker's log names the error, by this id"},
 }
 
 // checkOverdue is the overdue monitor's look, a line per practice and kind of finding.
@@ -95,7 +96,7 @@ func overdueLine(found []wake.Finding, what string, now time.Time) string {
 	line := strings.Join(names, ", ")
 	switch {
 	case facts > 0:
-		line = fmt.Sprintf("changes not acted on for 30 seconds: %d", facts)
+		line = fmt.Sprintf("%s: %d", what, facts)
 	case len(found) > len(names):
 		line += fmt.Sprintf(" and %d more are %s", len(found)-len(names), what)
 	case len(found) > 1:

@@ -1,3 +1,10 @@
+-- name: MonitorAdoptions :many
+-- Practices in which moving journeys to a new cadence has stood still for 5 minutes.
+select practice_id, count(*) as adoptions, min(next_at)::timestamptz as oldest from cadence_adoptions
+where state = 'running' and next_at < now() - interval '5 minutes'
+group by practice_id
+order by practice_id;
+
 -- name: MonitorCauses :many
 -- The monitor's own open tasks.
 select id, cause from tasks

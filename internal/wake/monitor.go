@@ -13,10 +13,11 @@ import (
 
 // Kinds of finding.
 const (
-	FindingIdle   = "subject_without_wake_up" // open, with neither wake-up nor retry, due step or human task
-	FindingLate   = "step_late"               // more than 5 min
-	FindingOutbox = "outbox_old"              // a fact that no plan has seen for 30 s
-	FindingStuck  = "subject_stuck"           // its planner fails; the plan opened its task
+	FindingAdoption = "adoption_late"           // journeys stand still on their way to a new cadence for 5 min
+	FindingIdle     = "subject_without_wake_up" // open, with neither wake-up nor retry, due step or human task
+	FindingLate     = "step_late"               // more than 5 min
+	FindingOutbox   = "outbox_old"              // a fact that no plan has seen for 30 s
+	FindingStuck    = "subject_stuck"           // its planner fails; the plan opened its task
 )
 
 // tasksPerFinding bounds what one practice gets at once: when everything is late, twenty tasks say so well enough.
@@ -26,10 +27,10 @@ const tasksPerFinding = 20
 type Finding struct {
 	Kind     string
 	Practice policy.ID
-	Subject  policy.Subject // zero for the outbox, of which a practice has one finding
+	Subject  policy.Subject // zero for outbox and adoptions, of which a practice has one finding each
 	Client   policy.ID
 	Since    time.Time // zero where nothing is late: FindingIdle, FindingStuck
-	Facts    int       // rows behind a FindingOutbox
+	Facts    int       // rows behind a finding that names no subject
 }
 
 // Overdue is what the monitor saw in one look.
@@ -94,6 +95,13 @@ func (m *Monitor) Look(ctx context.Context) (Overdue, error) {
 	for _, r := range outbox {
 		o.Findings = append(o.Findings, Finding{Kind: FindingOutbox, Practice: r.PracticeID, Since: r.Oldest, Facts: int(r.Facts)})
 	}
+	adoptions, err := q.MonitorAdoptions(ctx)
+	if err != nil {
+		return o, db.Classify(err)
+	}
+	for _, r := range adoptions {
+		o.Findings = append(o.Findings, Finding{Kind: FindingAdoption, Practice: r.PracticeID, Since: r.Oldest, Facts: int(r.Adoptions)})
+	}
 	idle, err := m.idle(ctx, q)
 	if err != nil {
 		return o, db.Classify(err)
@@ -142,7 +150,7 @@ func (m *Monitor) idle(ctx context.Context, q *db.Queries) ([]Finding, error) {
 }
 
 func (m *Monitor) gauge(o Overdue) {
-	for _, kind := range []string{FindingIdle, FindingLate, FindingOutbox, FindingStuck} {
+	for _, kind := range []string{FindingAdoption, FindingIdle, FindingLate, FindingOutbox, FindingStuck} {
 		m.metrics.overdue.WithLabelValues(kind).Set(float64(o.Count(kind)))
 	}
 	m.metrics.overdue.WithLabelValues("inbox_old").Set(float64(o.Inbox))
@@ -244,6 +252,8 @@ func (f Finding) Title() string {
 		return fmt.Sprintf("%s waits for nothing: look at it and fire, skip or close a step", f.Subject.WorkflowID())
 	case FindingLate:
 		return fmt.Sprintf("%s is more than 5 minutes late: is the worker running, does Temporal answer?", f.Subject.WorkflowID())
+	case FindingAdoption:
+		return "Moving visits to a new cadence stands still: is the worker running, what does its log say?"
 	default:
 		return "Changes have waited more than 30 seconds to be acted on: is the worker running, does Temporal answer?"
 	}

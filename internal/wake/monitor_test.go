@@ -31,6 +31,9 @@ func TestMonitor_FindsWhatIsOverdue_AndNothingElse(t *testing.T) {
 	b.exec(`insert into tasks (practice_id, id, kind, title, queue, due_at, subject_kind, subject_id, cause, opened_at)
 		values ($1, $2, 'no_contact', 'Call', 'front_desk', now(), $3, $4, 'no_contact', now())`, b.live.ID, db.NewID(), withTask.Kind, withTask.ID)
 
+	b.adoption(b.live, 4*time.Minute)
+	b.adoption(b.test, 6*time.Minute)
+
 	o, err := NewMonitor(b.store, nil).Look(context.Background())
 	require.NoError(t, err)
 	found := map[string][]policy.Subject{}
@@ -41,7 +44,8 @@ func TestMonitor_FindsWhatIsOverdue_AndNothingElse(t *testing.T) {
 	require.ElementsMatch(t, []policy.Subject{late, due}, found[FindingLate])
 	require.Equal(t, []policy.Subject{{}}, found[FindingOutbox])
 	require.Equal(t, []policy.Subject{stuck}, found[FindingStuck])
-	require.Len(t, o.Findings, 5)
+	require.Equal(t, []policy.Subject{{}}, found[FindingAdoption])
+	require.Len(t, o.Findings, 6)
 }
 
 func TestMonitor_OneTaskPerFinding_ClosedWhenItsCauseIsGone(t *testing.T) {
