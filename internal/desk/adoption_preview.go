@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/kept-practice/kept/db"
 	"github.com/kept-practice/kept/internal/policy"
 )
@@ -57,42 +59,48 @@ func (d *Desk) PreviewCadence(ctx context.Context, practice, version policy.ID) 
 		return Preview{}, err
 	}
 	out := Preview{Moves: []PreviewMove{}}
-	err = d.eachJourney(ctx, practice, v.ID, func(id policy.ID) error {
-		return d.store.InPractice(ctx, practice, func(tx *db.Tx) error {
-			facts, _, err := JourneyFacts(ctx, tx.Queries, journeyOf(practice, id))
-			if err != nil {
-				return fmt.Errorf("read the journey: %w", err)
-			}
-			out.add(id, compareRules(facts, rules))
-			return nil
-		})
-	})
-	return out, err
-}
-
-// previewPage is how many journeys are listed at once; each is planned in a transaction of its own.
-const previewPage = 200
-
-// eachJourney walks the open journeys that a version would move.
-func (d *Desk) eachJourney(ctx context.Context, practice, version policy.ID, fn func(policy.ID) error) error {
-	var after *policy.ID
+	page := db.CadenceJourneysParams{PracticeID: practice, VersionID: v.ID, PageSize: previewPage}
 	for {
-		ids, err := d.store.In(practice).CadenceJourneys(ctx, db.CadenceJourneysParams{
-			PracticeID: practice, VersionID: version, After: after, PageSize: previewPage,
-		})
+		ids, err := d.store.In(practice).CadenceJourneys(ctx, page)
 		if err != nil {
-			return db.Classify(err)
+			return out, db.Classify(err)
 		}
-		for _, id := range ids {
-			if err := fn(id); err != nil {
-				return err
-			}
+		changes, err := d.previewPage(ctx, practice, ids, rules)
+		if err != nil {
+			return out, err
+		}
+		for i, id := range ids {
+			out.add(id, changes[i])
 		}
 		if len(ids) < previewPage {
-			return nil
+			return out, nil
 		}
-		after = &ids[len(ids)-1]
+		page.After = &ids[len(ids)-1]
 	}
+}
+
+const (
+	previewPage   = 200 // journeys listed at once
+	previewAtOnce = 4   // planned side by side, each in a transaction of its own
+)
+
+func (d *Desk) previewPage(ctx context.Context, practice policy.ID, ids []policy.ID, rules []policy.Rule) ([]ruleChange, error) {
+	changes := make([]ruleChange, len(ids))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(previewAtOnce)
+	for i, id := range ids {
+		g.Go(func() error {
+			return d.store.InPractice(ctx, practice, func(tx *db.Tx) error {
+				facts, _, err := JourneyFacts(ctx, tx.Queries, journeyOf(practice, id))
+				if err != nil {
+					return fmt.Errorf("read the journey: %w", err)
+				}
+				changes[i] = compareRules(facts, rules)
+				return nil
+			})
+		})
+	}
+	return changes, g.Wait()
 }
 
 func (p *Preview) add(appointment policy.ID, c ruleChange) {
