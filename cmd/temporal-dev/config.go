@@ -71,7 +71,6 @@ func serverConfig(pg postgres, o options) (*config.Config, map[primitives.Servic
 func dynamicConfig() dynamicconfig.Client {
 	return dynamicconfig.StaticClient{
 		dynamicconfig.NamespaceCacheRefreshInterval.Key():                       time.Second,
-		dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key():             true,
 		dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key():        100,
 		dynamicconfig.FrontendMaxNamespaceVisibilityBurstRatioPerInstance.Key(): 1,
 	}

@@ -67,7 +67,7 @@ func rewakeOne(ctx context.Context, r *Ringer, s policy.Subject, o RewakeOptions
 	}
 	for began, wait := time.Now(), 250*time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := ring(ctx, s, "rewake")
-		if err == nil || !unreached(err) || time.Since(began) > o.Patience {
+		if err == nil || !unreached(err) && !unprepared(err) || time.Since(began) > o.Patience {
 			return err
 		}
 		if waitErr := pause(ctx, wait); waitErr != nil {

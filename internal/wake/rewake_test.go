@@ -74,3 +74,19 @@ func TestRewake_TemporalComesBack_GoesOn_OrSaysThatAgainIsSafe(t *testing.T) {
 	require.ErrorContains(t, err, "0 of 1 rung")
 	require.ErrorContains(t, err, "running it again is safe")
 }
+
+func TestRewake_TemporalMadeAnew_WaitsUntilItKnowsOurSearchAttribute(t *testing.T) {
+	t.Parallel()
+	b, f := newBench(t), &bell{}
+	b.subject(b.live, policy.KindJourney, ``)
+	tries := 0
+	f.fail = func(policy.Subject) error {
+		if tries++; tries < 3 {
+			return serviceerror.NewInvalidArgument("Namespace kept has no mapping defined for search attribute PracticeId")
+		}
+		return nil
+	}
+	n, err := Rewake(context.Background(), b.store, NewRinger(f, nil), RewakeOptions{})
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+}

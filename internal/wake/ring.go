@@ -84,3 +84,10 @@ func unreached(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &unavailable) || errors.As(err, &deadline) ||
 		errors.As(err, &namespace)
 }
+
+// unprepared tells of a ring that a Temporal made anew may refuse for seconds: its frontend does not know of our search
+// attribute yet.
+func unprepared(err error) bool {
+	var invalid *serviceerror.InvalidArgument
+	return errors.As(err, &invalid)
+}
