@@ -54,7 +54,7 @@ type floor struct {
 	wallets map[string]*wallet // by number
 
 	mu     sync.Mutex
-	hasty  map[policy.ID]hasty
+	hasty  map[policy.ID]*hasty
 	sleeps map[policy.Subject]*sleep
 	asks   map[policy.Subject]bool
 
@@ -69,6 +69,8 @@ type floor struct {
 type hasty struct {
 	wait  time.Duration
 	notes chan note
+	limit time.Time     // timers for later than this wait until people have done what they do before; zero: none waits
+	moved chan struct{} // closed when limit changes
 }
 
 // sleep is what a subject's timer stands for.
@@ -79,7 +81,7 @@ type sleep struct {
 }
 
 func startFloor(ctx context.Context, s *stack) (f *floor, err error) {
-	f = &floor{s: s, wallets: map[string]*wallet{}, hasty: map[policy.ID]hasty{}, sleeps: map[policy.Subject]*sleep{}, asks: map[policy.Subject]bool{}}
+	f = &floor{s: s, wallets: map[string]*wallet{}, hasty: map[policy.ID]*hasty{}, sleeps: map[policy.Subject]*sleep{}, asks: map[policy.Subject]bool{}}
 	options := client.Options{HostPort: s.temporal.Address(), Namespace: namespace, Logger: log.NewStructuredLogger(quiet)}
 	if err := wake.EnsureTemporal(ctx, options, quiet); err != nil {
 		return nil, err
@@ -191,7 +193,7 @@ func (r reader) Send(ctx context.Context, m mail.Message) gateway.Outcome {
 func (f *floor) hasten(practice policy.ID, wait time.Duration) <-chan note {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	h := hasty{wait: wait, notes: make(chan note, 256)}
+	h := &hasty{wait: wait, notes: make(chan note, 256), moved: make(chan struct{})}
 	f.hasty[practice] = h
 	return h.notes
 }
@@ -235,6 +237,7 @@ func (f *floor) look(ctx context.Context, s policy.Subject) (policy.Plan, error)
 	}
 	why, arrived := f.cause(s)
 	if arrived != nil {
+		f.hold(h, *arrived)
 		if err := f.s.setClock(ctx, s.Practice, *arrived); err != nil {
 			return policy.Plan{}, err
 		}
@@ -254,6 +257,38 @@ func (f *floor) look(ctx context.Context, s policy.Subject) (policy.Plan, error)
 	}
 	h.notes <- note{subject: s, plan: &told, why: why}
 	return plan, nil
+}
+
+// mostHeld is how long a look is held at most: less than its own deadline.
+const mostHeld = 4 * time.Second
+
+// limit lets the clock of a practice come no further than an instant by itself, or as far as it likes again.
+func (f *floor) limit(practice policy.ID, to time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if h, ok := f.hasty[practice]; ok {
+		h.limit = to
+		close(h.moved)
+		h.moved = make(chan struct{})
+	}
+}
+
+// hold waits until the clock may come to an instant.
+func (f *floor) hold(h *hasty, to time.Time) {
+	enough := time.After(mostHeld)
+	for {
+		f.mu.Lock()
+		limit, moved := h.limit, h.moved
+		f.mu.Unlock()
+		if limit.IsZero() || !to.After(limit) {
+			return
+		}
+		select {
+		case <-moved:
+		case <-enough:
+			return
+		}
+	}
 }
 
 // cause tells what made the subject look, and where its clock has come to when that was the timer.

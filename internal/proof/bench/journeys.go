@@ -12,15 +12,15 @@ import (
 	"github.com/kept-practice/kept/internal/policy"
 )
 
-// journeyWait is what each timer is cut to, the shortest that a run waits.
-const journeyWait = time.Second
+// journeyWait is what each timer is cut to: long enough for people to act in time while so many journeys are under way.
+const journeyWait = 2 * time.Second
 
 // journeys measures how many whole chains a second go through, against the same workflow code with nothing in it.
 func (b bench) journeys(ctx context.Context) error {
 	fmt.Fprintln(b.out, "journeys: recording one, then whole chains against hollow ones")
-	rounds, each, open := 4, 140, 70
+	rounds, each, open := 4, 160, 100
 	if b.quick {
-		rounds, each, open = 2, 30, 20
+		rounds, each, open = 2, 30, 30
 	}
 	return b.onFloor(ctx, func(f *floor) error {
 		recorded, err := f.newChain(ctx, chainInput{wait: 1500 * time.Millisecond, card: f.wallets[goodCard], apart: true})
@@ -43,6 +43,7 @@ func (b bench) journeys(ctx context.Context) error {
 		n := fmt.Sprintf("%s, %d journeys each, %d open", m.about(), each, open)
 		b.report.add([]figure{
 			{"journeys per second, booking to paid, against a hollow workflow", "≥ 0.80", m.ratio("chain", "hollow") + "; " + m.rate("chain", "journeys/s"), n},
+			{"– the same, events per second: rings that meet make one look, and not equally often in both", "", m.ratio("chain per event", "hollow per event") + "; " + m.rate("chain per event", "events/s"), n},
 			{"– history events of one under that load: ours; hollow", "", fmt.Sprintf("%.0f; %.0f", median(m.values["chain events"]), median(m.values["hollow events"])), "4 a round"},
 		}, m.rows("M1"))
 		return nil
@@ -87,7 +88,7 @@ func (j *journeyArena) chains(ctx context.Context) (values, error) {
 	for _, c := range made {
 		j.f.forget(c.practice.ID)
 	}
-	return values{"chain": float64(j.each) / took, "chain events": float64(events) / sampled}, nil
+	return j.values("chain", took, events), nil
 }
 
 func (j *journeyArena) hollows(ctx context.Context) (values, error) {
@@ -113,7 +114,13 @@ func (j *journeyArena) hollows(ctx context.Context) (values, error) {
 		}
 		events += one.events
 	}
-	return values{"hollow": float64(j.each) / took, "hollow events": float64(events) / sampled}, nil
+	return j.values("hollow", took, events), nil
+}
+
+// values are the rates of one run.
+func (j *journeyArena) values(arm string, took float64, events int) values {
+	rate, each := float64(j.each)/took, float64(events)/sampled
+	return values{arm: rate, arm + " events": each, arm + " per event": rate * each}
 }
 
 // sideBySide does n things, so many at once, and returns every error.

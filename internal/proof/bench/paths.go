@@ -54,6 +54,14 @@ func (c *chain) upToVisit(ctx context.Context, at time.Time) error {
 		func() error { return c.confirmed(ctx, at) },
 		func() error { return c.fillIn(ctx) },
 		func() error { return c.looked(ctx) },
+		func() error { return c.reminded(ctx, at) },
+	)
+}
+
+// reminded waits until the last reminder has gone out.
+func (c *chain) reminded(ctx context.Context, at time.Time) error {
+	c.f.limit(c.practice.ID, at.Add(-2*time.Hour))
+	return inTurn(
 		func() error { return c.sent(ctx, "reminder/two_hours") },
 		func() error { return c.rest(ctx, c.journey()) },
 	)
@@ -61,6 +69,7 @@ func (c *chain) upToVisit(ctx context.Context, at time.Time) error {
 
 // confirmed books and confirms by the link in the confirmation.
 func (c *chain) confirmed(ctx context.Context, at time.Time) error {
+	c.f.limit(c.practice.ID, bookedAt.Add(time.Hour))
 	return inTurn(
 		func() error { return c.book(ctx, at) },
 		func() error { return c.sent(ctx, policy.RuleConfirmation) },
@@ -72,6 +81,7 @@ func (c *chain) confirmed(ctx context.Context, at time.Time) error {
 
 // comeAndGo checks in by the link in the reminder, and completes the visit after its time.
 func (c *chain) comeAndGo(ctx context.Context, at time.Time) error {
+	defer c.f.limit(c.practice.ID, time.Time{})
 	return inTurn(
 		func() error { return c.follow(ctx, "Check in when you arrive", nil) },
 		func() error { return c.looked(ctx) },
@@ -121,10 +131,10 @@ func (c *chain) settled(ctx context.Context) error {
 }
 
 func (c *chain) noShow(ctx context.Context) error {
+	defer c.f.limit(c.practice.ID, time.Time{})
 	return inTurn(
 		func() error { return c.confirmed(ctx, inFour) },
-		func() error { return c.sent(ctx, "reminder/two_hours") },
-		func() error { return c.rest(ctx, c.journey()) },
+		func() error { return c.reminded(ctx, inFour) },
 		func() error { return c.f.s.setClock(ctx, c.practice.ID, inFour.Add(40*time.Minute)) },
 		func() error { return c.act(ctx, "no-show", map[string]any{}) },
 		func() error { return c.done(ctx, policy.KindJourney) },
@@ -142,8 +152,7 @@ func (c *chain) reschedule(ctx context.Context) error {
 		func() error { return c.looked(ctx) },
 		func() error { return c.fillIn(ctx) },
 		func() error { return c.looked(ctx) },
-		func() error { return c.sent(ctx, "reminder/two_hours") },
-		func() error { return c.rest(ctx, c.journey()) },
+		func() error { return c.reminded(ctx, inNine) },
 		func() error { return c.comeAndGo(ctx, inNine) },
 		func() error { return c.done(ctx, policy.KindJourney) },
 		func() error { return c.closed(ctx, c.journey()) },
