@@ -47,7 +47,7 @@ test-race:
 .PHONY: soak
 soak: temporal ## walk seeds, kills and races for MINUTES=n (10)
 	@$(BIN)/kept scratch --temporal -- env KEPT_TEMPORAL_DEV="$$($(BIN)/kept temporal-dev --dir .kept/bin)" KEPT_SOAK_MINUTES=$(or $(MINUTES),10) \
-		CGO_ENABLED=1 go test -race -p 1 -run 'Soak|Live|Race|Storm|Fault' -count=1 -v -timeout $$(( $(or $(MINUTES),10) + 30 ))m \
+		CGO_ENABLED=1 go test -race -p 1 -run 'Soak|Live|Race|Storm|Fault|Outage|Sigterm' -count=1 -v -timeout $$(( $(or $(MINUTES),10) + 30 ))m \
 		./workflows ./internal/wake ./internal/desk ./api ./cmd/kept
 
 .PHONY: bench
