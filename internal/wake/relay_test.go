@@ -199,7 +199,17 @@ func TestRelay_LostTemporal_EveryOverdueSubjectIsRungInTime(t *testing.T) {
 
 func TestRelay_TemporalAway_TheOverdueAreTriedAgainSoon(t *testing.T) {
 	t.Parallel()
-	b, f := newBench(t), &bell{fail: away}
+	for name, fail := range map[string]func(policy.Subject) error{
+		"away":           away,
+		"not yet set up": func(policy.Subject) error { return serviceerror.NewInvalidArgument("no mapping for PracticeId") },
+	} {
+		t.Run(name, func(t *testing.T) { overdueAreTriedAgainSoon(t, fail) })
+	}
+}
+
+func overdueAreTriedAgainSoon(t *testing.T, fail func(policy.Subject) error) {
+	t.Helper()
+	b, f := newBench(t), &bell{fail: fail}
 	for range 20 {
 		b.subject(b.live, policy.KindJourney, `wake_at = now() - interval '1 hour'`)
 	}
