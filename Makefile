@@ -45,9 +45,9 @@ test-race:
 		go test -race -p 1 -timeout 40m $(or $(PKG),./...)
 
 .PHONY: soak
-soak: temporal ## walk seeds, kills and races for MINUTES=n (10)
+soak: temporal ## fixed long runs (20 seeds, 1,000 crashes, outages, races: about 45 minutes), then kills for MINUTES=n (10)
 	@$(BIN)/kept scratch --temporal -- env KEPT_TEMPORAL_DEV="$$($(BIN)/kept temporal-dev --dir .kept/bin)" KEPT_SOAK_MINUTES=$(or $(MINUTES),10) \
-		CGO_ENABLED=1 go test -race -p 1 -run 'Soak|Live|Race|Storm|Fault|Outage|Sigterm' -count=1 -v -timeout $$(( $(or $(MINUTES),10) + 30 ))m \
+		KEPT_FIGURES=$(CURDIR)/docs/figures.md CGO_ENABLED=1 go test -race -p 1 -run 'Soak|Live|Race|Storm|Fault|Outage|Sigterm' -count=1 -v -timeout $$(( $(or $(MINUTES),10) + 120 ))m \
 		./workflows ./internal/wake ./internal/desk ./api ./cmd/kept
 
 .PHONY: bench

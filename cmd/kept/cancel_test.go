@@ -54,7 +54,7 @@ func TestCancel_WhileTheGatewayPutsAStepOff_IsSeenWithinASecond(t *testing.T) {
 	require.Equal(t, visits, r.count(`select count(*) from effects where key like 'confirmation/%' and state = 'refused' and final`))
 	require.Equal(t, calls, r.struck(), "called after the cancellation")
 	require.Empty(t, r.ledger())
-	t.Logf("%d cancellations seen after %s at the median, %s at most; 0 calls after them, %d before; %d comparisons hold",
+	proof.Tell(t, "%d cancellations seen after %s at the median, %s at most; 0 calls after them, %d before; %d comparisons hold",
 		visits, seen[visits/2].Round(time.Millisecond), seen[visits-1].Round(time.Millisecond), calls, r.judged())
 }
 

@@ -54,7 +54,7 @@ func clocksApart(t *testing.T, by time.Duration) {
 	require.GreaterOrEqual(t, steps, 2*visits)
 	require.LessOrEqual(t, woken, 2*visits, "looks by the timer for one reminder each")
 	require.LessOrEqual(t, plans, 2*steps)
-	t.Logf("%s apart: %d plans for %d steps, %d of them by the timer for %d reminders, the last %d s after its time; %d comparisons hold",
+	proof.Tell(t, "%s apart: %d plans for %d steps, %d of them by the timer for %d reminders, the last %d s after its time; %d comparisons hold",
 		by, plans, steps, woken, visits, late, r.judged())
 }
 

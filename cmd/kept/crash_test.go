@@ -212,7 +212,7 @@ func (c *crashes) judge() {
 	for _, point := range slices.Sorted(maps.Keys(c.made)) {
 		c.t.Logf("crashes %-24s %d", point, c.made[point])
 	}
-	c.t.Logf("%d crashes over %d effects: 0 duplicate charges of %d, 0 duplicate messages of %d, 0 lost unseen; %d outcomes unknown, %d sent again by staff",
+	proof.Tell(c.t, "%d crashes over %d effects: 0 duplicate charges of %d, 0 duplicate messages of %d, 0 lost unseen; %d outcomes unknown, %d sent again by staff",
 		c.total(), c.count(`select count(*) from effects where practice_id = $1`, c.practice.ID),
 		c.count(`select count(*) from payments where practice_id = $1 and status = 'succeeded'`, c.practice.ID),
 		c.count(`select count(*) from messages where practice_id = $1`, c.practice.ID),

@@ -100,7 +100,7 @@ func postgresAway(t *testing.T, long time.Duration, shared bool) {
 	require.Equal(t, map[string]int{"mail": journeys + 21}, r.ledger())
 	events, failed := r.histories(r.openSubjects())
 	require.Zero(t, failed, "of %d events", events)
-	t.Logf("away for %s, %d rings meanwhile: 0 of %d runs failed, 0 of %d events a task that failed; 503 and Retry-After %d of %d times; first booking %s after its return; %d comparisons hold",
+	proof.Tell(t, "away for %s, %d rings meanwhile: 0 of %d runs failed, 0 of %d events a task that failed; 503 and Retry-After %d of %d times; first booking %s after its return; %d comparisons hold",
 		long, rung, len(r.openSubjects()), events, refused, refused, pool.Round(10*time.Millisecond), r.judged())
 }
 

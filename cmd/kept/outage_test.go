@@ -43,7 +43,7 @@ func TestOutage_TemporalAwayAlsoAtTheStart_BookingsAndLinksAnswer(t *testing.T) 
 	r.startTemporal()
 	took := r.drained(backlogTime(away))
 	require.Equal(t, map[string]int{"mail": len(first)}, r.ledger(), "one confirmation each")
-	t.Logf("started without Temporal, which came after %s: 0 of %d bookings failed, slowest %s; backlog gone after %s",
+	proof.Tell(t, "started without Temporal, which came after %s: 0 of %d bookings failed, slowest %s; backlog gone after %s",
 		away.Round(time.Second), len(first), slowest.Round(time.Millisecond), took.Round(100*time.Millisecond))
 
 	client, pages := r.confirmPages(first)
@@ -62,7 +62,7 @@ func TestOutage_TemporalAwayAlsoAtTheStart_BookingsAndLinksAnswer(t *testing.T) 
 	took = r.drained(backlogTime(away))
 	require.Equal(t, len(pages), r.count(`select count(*) from appointments where status = 'confirmed'`))
 	require.Equal(t, map[string]int{"mail": len(first) + len(second)}, r.ledger(), "one confirmation each")
-	t.Logf("Temporal away for %s: 0 of %d link POSTs and 0 of %d bookings failed, slowest %s; backlog gone after %s; %d comparisons hold",
+	proof.Tell(t, "Temporal away for %s: 0 of %d link POSTs and 0 of %d bookings failed, slowest %s; backlog gone after %s; %d comparisons hold",
 		away.Round(time.Second), len(pages), len(second), slowest.Round(time.Millisecond), took.Round(100*time.Millisecond), r.judged())
 }
 

@@ -111,7 +111,7 @@ func TestOutage_TemporalLosesItsDatabase_EverySubjectRunsAgain(t *testing.T) {
 			r.drained(30 * time.Second)
 			require.Equal(t, ledger, r.ledger(), "sent or charged again")
 			require.Equal(t, open, r.openSubjects())
-			t.Logf("%d of %d open subjects have a run again after %s; 0 of %d sent or charged again, %d comparisons hold",
+			proof.Tell(t, "%d of %d open subjects have a run again after %s; 0 of %d sent or charged again, %d comparisons hold",
 				len(open), len(open), took.Round(100*time.Millisecond), total(ledger), r.judged())
 		}
 	}
@@ -138,7 +138,7 @@ func TestOutage_TemporalLosesItsDatabase_EverySubjectRunsAgain(t *testing.T) {
 		ledger["mail"] += 20
 		require.Equal(t, ledger, r.ledger(), "one confirmation each")
 		require.Zero(t, r.count(`select count(*) from effects where state = 'unknown'`))
-		t.Logf("%d runs restarted with %d calls under way; 0 of %d sent or charged twice, 0 unknown, %d comparisons hold",
+		proof.Tell(t, "%d runs restarted with %d calls under way; 0 of %d sent or charged twice, 0 unknown, %d comparisons hold",
 			len(open), calls, total(ledger), r.judged())
 	})
 }

@@ -73,7 +73,7 @@ func TestSigterm_RollingReplacementUnderLoad_CutsNoCallAndNoRequest(t *testing.T
 	require.Equal(t, map[string]int{"mail": n}, r.ledger(), "one confirmation each")
 	require.Equal(t, n, r.count(`select count(*) from effects where state = 'accepted' and attempt = 1 and key like 'confirmation/%'`))
 	require.Positive(t, underWay)
-	t.Logf("%d processes asked to end, with %d calls under way: 0 of %d requests failed, 0 of %d messages unknown or sent twice; %d comparisons hold",
+	proof.Tell(t, "%d processes asked to end, with %d calls under way: 0 of %d requests failed, 0 of %d messages unknown or sent twice; %d comparisons hold",
 		stopped, underWay, requests.made.Load(), n, r.judged())
 }
 
