@@ -378,14 +378,14 @@ func (q *Queries) AppointmentSetStatus(ctx context.Context, arg AppointmentSetSt
 }
 
 const busyOf = `-- name: BusyOf :many
-select r.resource_id, r.seat, lower(r.during)::timestamptz as starts_at, upper(r.during)::timestamptz as ends_at,
+select r.resource_id, r.seat, r.starts_at, r.ends_at,
     coalesce(s.buffer_before_minutes, 0)::int as buffer_before, coalesce(s.buffer_after_minutes, 0)::int as buffer_after
 from reservations r
 left join appointments a on a.practice_id = r.practice_id and a.id = r.appointment_id
 left join holds h on h.practice_id = r.practice_id and h.id = r.hold_id
 left join services s on s.practice_id = r.practice_id and s.id = coalesce(a.service_id, h.service_id)
 where r.practice_id = $1 and r.resource_id = any($2::uuid[])
-    and r.during && tstzrange($3::timestamptz, $4::timestamptz)
+    and r.ends_at > $3::timestamptz and r.starts_at < $4::timestamptz
     and (h.id is null or h.expires_at > $5::timestamptz)
     and r.appointment_id is distinct from $6::uuid
 order by r.resource_id, r.seat, 3

@@ -638,6 +638,8 @@ type Reservation struct {
 	AppointmentID *policy.ID
 	HoldID        *policy.ID
 	ClassID       *policy.ID
+	StartsAt      time.Time
+	EndsAt        time.Time
 }
 
 type Resource struct {

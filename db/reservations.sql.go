@@ -186,10 +186,9 @@ left join holds h on h.practice_id = r.practice_id and h.id = r.hold_id
 left join services s on s.practice_id = r.practice_id and s.id = coalesce(a.service_id, h.service_id)
 where r.practice_id = $1
     and r.resource_id = any($2::uuid[])
-    and r.during && tstzrange($3::timestamptz, $4::timestamptz)
-    and tstzrange(lower(r.during) - coalesce(s.buffer_before_minutes, 0) * interval '1 minute',
-                  upper(r.during) + coalesce(s.buffer_after_minutes, 0) * interval '1 minute')
-        && tstzrange($5::timestamptz, $6::timestamptz)
+    and r.ends_at > $3::timestamptz and r.starts_at < $4::timestamptz
+    and r.starts_at - coalesce(s.buffer_before_minutes, 0) * interval '1 minute' < $5::timestamptz
+    and r.ends_at + coalesce(s.buffer_after_minutes, 0) * interval '1 minute' > $6::timestamptz
     and (h.id is null or h.expires_at > $7::timestamptz)
     and r.appointment_id is distinct from $8::uuid
     and r.hold_id is distinct from $9::uuid
@@ -201,8 +200,8 @@ type ReservationTakenParams struct {
 	ResourceIds       []policy.ID
 	WindowFrom        time.Time
 	WindowUntil       time.Time
-	BusyFrom          time.Time
 	BusyUntil         time.Time
+	BusyFrom          time.Time
 	Now               time.Time
 	ExceptAppointment *policy.ID
 	ExceptHold        *policy.ID
@@ -222,8 +221,8 @@ func (q *Queries) ReservationTaken(ctx context.Context, arg ReservationTakenPara
 		arg.ResourceIds,
 		arg.WindowFrom,
 		arg.WindowUntil,
-		arg.BusyFrom,
 		arg.BusyUntil,
+		arg.BusyFrom,
 		arg.Now,
 		arg.ExceptAppointment,
 		arg.ExceptHold,

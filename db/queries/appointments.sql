@@ -58,14 +58,14 @@ limit 1;
 
 -- name: BusyOf :many
 -- What occupies these resources in an interval, with each neighbour's buffers, for the list of free times.
-select r.resource_id, r.seat, lower(r.during)::timestamptz as starts_at, upper(r.during)::timestamptz as ends_at,
+select r.resource_id, r.seat, r.starts_at, r.ends_at,
     coalesce(s.buffer_before_minutes, 0)::int as buffer_before, coalesce(s.buffer_after_minutes, 0)::int as buffer_after
 from reservations r
 left join appointments a on a.practice_id = r.practice_id and a.id = r.appointment_id
 left join holds h on h.practice_id = r.practice_id and h.id = r.hold_id
 left join services s on s.practice_id = r.practice_id and s.id = coalesce(a.service_id, h.service_id)
 where r.practice_id = @practice_id and r.resource_id = any(@resource_ids::uuid[])
-    and r.during && tstzrange(@from_at::timestamptz, @until_at::timestamptz)
+    and r.ends_at > @from_at::timestamptz and r.starts_at < @until_at::timestamptz
     and (h.id is null or h.expires_at > @now::timestamptz)
     and r.appointment_id is distinct from sqlc.narg('except_appointment')::uuid
 order by r.resource_id, r.seat, 3;

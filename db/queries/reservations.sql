@@ -24,10 +24,9 @@ left join holds h on h.practice_id = r.practice_id and h.id = r.hold_id
 left join services s on s.practice_id = r.practice_id and s.id = coalesce(a.service_id, h.service_id)
 where r.practice_id = @practice_id
     and r.resource_id = any(@resource_ids::uuid[])
-    and r.during && tstzrange(@window_from::timestamptz, @window_until::timestamptz)
-    and tstzrange(lower(r.during) - coalesce(s.buffer_before_minutes, 0) * interval '1 minute',
-                  upper(r.during) + coalesce(s.buffer_after_minutes, 0) * interval '1 minute')
-        && tstzrange(@busy_from::timestamptz, @busy_until::timestamptz)
+    and r.ends_at > @window_from::timestamptz and r.starts_at < @window_until::timestamptz
+    and r.starts_at - coalesce(s.buffer_before_minutes, 0) * interval '1 minute' < @busy_until::timestamptz
+    and r.ends_at + coalesce(s.buffer_after_minutes, 0) * interval '1 minute' > @busy_from::timestamptz
     and (h.id is null or h.expires_at > @now::timestamptz)
     and r.appointment_id is distinct from sqlc.narg('except_appointment')::uuid
     and r.hold_id is distinct from sqlc.narg('except_hold')::uuid
