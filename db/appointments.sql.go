@@ -387,7 +387,7 @@ left join services s on s.practice_id = r.practice_id and s.id = coalesce(a.serv
 where r.practice_id = $1 and r.resource_id = any($2::uuid[])
     and r.ends_at > $3::timestamptz and r.starts_at < $4::timestamptz
     and (h.id is null or h.expires_at > $5::timestamptz)
-    and r.appointment_id is distinct from $6::uuid
+    and (r.appointment_id is null or r.appointment_id is distinct from $6::uuid)
 order by r.resource_id, r.seat, 3
 `
 

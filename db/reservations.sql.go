@@ -190,8 +190,8 @@ where r.practice_id = $1
     and r.starts_at - coalesce(s.buffer_before_minutes, 0) * interval '1 minute' < $5::timestamptz
     and r.ends_at + coalesce(s.buffer_after_minutes, 0) * interval '1 minute' > $6::timestamptz
     and (h.id is null or h.expires_at > $7::timestamptz)
-    and r.appointment_id is distinct from $8::uuid
-    and r.hold_id is distinct from $9::uuid
+    and (r.appointment_id is null or r.appointment_id is distinct from $8::uuid)
+    and (r.hold_id is null or r.hold_id is distinct from $9::uuid)
 order by r.resource_id, r.seat
 `
 

@@ -67,7 +67,7 @@ left join services s on s.practice_id = r.practice_id and s.id = coalesce(a.serv
 where r.practice_id = @practice_id and r.resource_id = any(@resource_ids::uuid[])
     and r.ends_at > @from_at::timestamptz and r.starts_at < @until_at::timestamptz
     and (h.id is null or h.expires_at > @now::timestamptz)
-    and r.appointment_id is distinct from sqlc.narg('except_appointment')::uuid
+    and (r.appointment_id is null or r.appointment_id is distinct from sqlc.narg('except_appointment')::uuid)
 order by r.resource_id, r.seat, 3;
 
 -- name: ClosuresIn :many

@@ -28,8 +28,8 @@ where r.practice_id = @practice_id
     and r.starts_at - coalesce(s.buffer_before_minutes, 0) * interval '1 minute' < @busy_until::timestamptz
     and r.ends_at + coalesce(s.buffer_after_minutes, 0) * interval '1 minute' > @busy_from::timestamptz
     and (h.id is null or h.expires_at > @now::timestamptz)
-    and r.appointment_id is distinct from sqlc.narg('except_appointment')::uuid
-    and r.hold_id is distinct from sqlc.narg('except_hold')::uuid
+    and (r.appointment_id is null or r.appointment_id is distinct from sqlc.narg('except_appointment')::uuid)
+    and (r.hold_id is null or r.hold_id is distinct from sqlc.narg('except_hold')::uuid)
 order by r.resource_id, r.seat;
 
 -- name: HoldInsert :exec
