@@ -89,6 +89,8 @@ func (a *Activities) inside(ctx context.Context, tx *db.Tx, s policy.Subject, st
 	if err != nil || n == 0 {
 		return false, err
 	}
+	tx.Cause = step.Why
+	defer func() { tx.Cause = "" }()
 	switch step.Kind {
 	case policy.StepMarkNoShow:
 		err = a.desk.StepStatus(ctx, tx, s.ID, policy.VerbNoShow)

@@ -26,6 +26,9 @@ type Entry struct {
 // Record writes the entry and its outbox rows. Journal and outbox come last in a transaction: no lock follows them.
 func (t *Tx) Record(ctx context.Context, e Entry) error {
 	id := NewID()
+	if e.Reason == "" && e.By.Kind == policy.BySystem {
+		e.Reason = t.Cause
+	}
 	before, err := jsonOrNull(e.Before)
 	if err != nil {
 		return err

@@ -81,6 +81,7 @@ type Tx struct {
 	*Queries
 	tx       pgx.Tx
 	Practice policy.ID
+	Cause    string // why kept itself acts: the reason of its own journal entries that name no other
 }
 
 // attempts bounds how often a command that lost a deadlock or serialisation race runs again.

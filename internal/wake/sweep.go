@@ -114,7 +114,7 @@ func (s *Sweeper) recalls(ctx context.Context, practice policy.ID, now time.Time
 func (s *Sweeper) startRecall(ctx context.Context, practice policy.ID, recall db.SweepRecallsDueRow, now time.Time, today policy.LocalDate) (bool, error) {
 	subject := policy.Subject{Practice: practice, Kind: policy.KindRecall, ID: recall.ID}
 	return s.start(ctx, subject, recall.ClientID, start{
-		verb: "recall_started", object: "recall", before: "waiting", after: "started", at: now,
+		verb: "recall_started", object: "recall", why: "its day has come", before: "waiting", after: "started", at: now,
 		mark: func(tx *db.Tx) (int64, error) {
 			return tx.SweepRecallStart(ctx, db.SweepRecallStartParams{PracticeID: practice, ID: recall.ID, Now: &now, Today: today})
 		},
@@ -136,7 +136,7 @@ func (s *Sweeper) collections(ctx context.Context, practice policy.ID, now time.
 			after = invoice.ID
 			subject := policy.Subject{Practice: practice, Kind: policy.KindCollection, ID: invoice.ID}
 			ok, err := s.start(ctx, subject, invoice.ClientID, start{
-				verb: "collection_started", object: "invoice", before: "issued", after: "in_collection", at: now,
+				verb: "collection_started", object: "invoice", why: "unpaid when its first follow-up fell due", before: "issued", after: "in_collection", at: now,
 				invoices: []policy.ID{invoice.ID},
 				mark: func(tx *db.Tx) (int64, error) {
 					return tx.SweepInvoiceStart(ctx, db.SweepInvoiceStartParams{PracticeID: practice, ID: invoice.ID, Now: &now})
@@ -154,6 +154,7 @@ func (s *Sweeper) collections(ctx context.Context, practice policy.ID, now time.
 // start is how one subject begins: what marks its row, and what the journal says about it.
 type start struct {
 	verb, object  string
+	why           string
 	before, after string
 	at            time.Time
 	invoices      []policy.ID
@@ -182,7 +183,7 @@ func (s *Sweeper) start(ctx context.Context, subject policy.Subject, client poli
 			return err
 		}
 		return tx.Record(ctx, db.Entry{
-			Verb: st.verb, By: policy.System(subject.Practice), Subject: subject, Object: st.object, ID: subject.ID,
+			Verb: st.verb, By: policy.System(subject.Practice), Subject: subject, Object: st.object, ID: subject.ID, Reason: st.why,
 			Before: map[string]string{"state": st.before}, After: map[string]string{"state": st.after},
 			At: st.at, Rings: []policy.Subject{subject},
 		})
