@@ -686,7 +686,9 @@ func (q *Queries) SubjectReopen(ctx context.Context, arg SubjectReopenParams) er
 
 const subjectStepSettled = `-- name: SubjectStepSettled :exec
 update subjects set due_keys = array_remove(due_keys, $1::text),
-    due_since = case when cardinality(array_remove(due_keys, $1::text)) = 0 then null else due_since end
+    due_since = case when cardinality(array_remove(due_keys, $1::text)) = 0 then null else due_since end,
+    retry_at = case when wake_at is null and retry_at is null and due_keys = array[$1::text] then clock_timestamp() + interval '15 seconds'
+        else retry_at end
 where practice_id = $2 and kind = $3 and id = $4
 `
 
@@ -697,7 +699,8 @@ type SubjectStepSettledParams struct {
 	ID         policy.ID
 }
 
-// A step that a plan called due is settled: what is left of that plan is not overdue because of it.
+// A step that a plan called due is settled: what is left of that plan is not overdue because of it. Where nothing else is left to
+// wait for, the run's next look is: should the run be lost before it, the relay sees that nobody looked.
 func (q *Queries) SubjectStepSettled(ctx context.Context, arg SubjectStepSettledParams) error {
 	_, err := q.db.Exec(ctx, subjectStepSettled,
 		arg.Key,

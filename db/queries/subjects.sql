@@ -155,9 +155,12 @@ where s.practice_id = @practice_id and (
 order by array_position(array['journey', 'collection', 'recall'], kind), id;
 
 -- name: SubjectStepSettled :exec
--- A step that a plan called due is settled: what is left of that plan is not overdue because of it.
+-- A step that a plan called due is settled: what is left of that plan is not overdue because of it. Where nothing else is left to
+-- wait for, the run's next look is: should the run be lost before it, the relay sees that nobody looked.
 update subjects set due_keys = array_remove(due_keys, @key::text),
-    due_since = case when cardinality(array_remove(due_keys, @key::text)) = 0 then null else due_since end
+    due_since = case when cardinality(array_remove(due_keys, @key::text)) = 0 then null else due_since end,
+    retry_at = case when wake_at is null and retry_at is null and due_keys = array[@key::text] then clock_timestamp() + interval '15 seconds'
+        else retry_at end
 where practice_id = @practice_id and kind = @kind and id = @id;
 
 -- name: SubjectsOpenOf :many

@@ -48,6 +48,24 @@ func TestMonitor_FindsWhatIsOverdue_AndNothingElse(t *testing.T) {
 	require.Len(t, o.Findings, 6)
 }
 
+// A worker may die between the record of a subject's last step and the look that follows it.
+func TestMonitor_LastStepSettled_WaitsForItsLook(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := b.subject(b.test, policy.KindJourney, `due_keys = '{last}', due_since = now()`)
+	ahead := b.subject(b.test, policy.KindJourney, `due_keys = '{last}', due_since = now(), wake_at = $1`, clockStart.Add(time.Hour))
+	for _, s := range []policy.Subject{s, ahead} {
+		require.NoError(t, b.store.In(s.Practice).SubjectStepSettled(context.Background(), db.SubjectStepSettledParams{
+			PracticeID: s.Practice, Kind: s.Kind, ID: s.ID, Key: "last",
+		}))
+	}
+	o, err := NewMonitor(b.store, nil).Look(context.Background())
+	require.NoError(t, err)
+	require.Empty(t, o.Findings)
+	require.Equal(t, 1, b.count(`select count(*) from subjects where retry_at between now() and now() + interval '20 seconds'`))
+	require.Equal(t, 1, b.count(`select count(*) from subjects where id = $1 and retry_at is null`, ahead.ID), "its wake-up is enough")
+}
+
 func TestMonitor_OneTaskPerFinding_ClosedWhenItsCauseIsGone(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
