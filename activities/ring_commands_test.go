@@ -139,6 +139,15 @@ func ringCommands() []command {
 			_, err := b.desk.Move(ctx, b.by, desk.MoveInput{Appointment: b.ahead.Appointment.ID, StartsAt: to})
 			return err
 		}},
+		{"new rules for clocks", func(_ context.Context, b *busy) error {
+			id := b.ahead.Appointment.ID // where older rules had it
+			b.exec(`update appointments set starts_at = starts_at + interval '1 hour', ends_at = ends_at + interval '1 hour' where id = $1`, id)
+			b.exec(`update reservations set during = tstzrange(lower(during) + interval '1 hour', upper(during) + interval '1 hour') where appointment_id = $1`, id)
+			return nil
+		}, func(ctx context.Context, b *busy) error {
+			_, err := b.desk.KeepWallTimes(ctx, b.practice.ID)
+			return err
+		}},
 		{"move by link", nil, func(ctx context.Context, b *busy) error {
 			_, err := b.desk.MoveByLink(ctx, b.token(desk.LinkMove), nonce(), b.free(0, "2027-10-18"))
 			return err
@@ -213,6 +222,12 @@ func ringCommands() []command {
 		}},
 		{"unsubscribe by link", nil, func(ctx context.Context, b *busy) error {
 			_, err := b.desk.UnsubscribeByLink(ctx, b.token(desk.LinkUnsubscribe), nil, "")
+			return err
+		}},
+		{"choose by link what is sent", nil, func(ctx context.Context, b *busy) error {
+			_, err := b.desk.SavePreferencesByLink(ctx, b.token(desk.LinkPreferences), desk.Post{Nonce: make([]byte, 32)}, []desk.Choice{
+				{Purpose: desk.PurposeService, Channel: policy.ChannelMail, Was: desk.PreferenceOn}, {Purpose: desk.PurposeRecall, Channel: policy.ChannelMail, Was: desk.PreferenceOn},
+			})
 			return err
 		}},
 		{"bounce", nil, func(ctx context.Context, b *busy) error {

@@ -790,3 +790,10 @@ type Vocabulary struct {
 	Singular   string
 	Plural     string
 }
+
+type ZoneRule struct {
+	PracticeID  policy.ID
+	Zone        string
+	Fingerprint string
+	Since       time.Time
+}

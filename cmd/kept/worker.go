@@ -93,12 +93,22 @@ func runWorker(ctx context.Context, c config, logger *slog.Logger) error {
 			Store: store, Ringer: ringer, Sweeper: sweeper, Idle: sandboxIdle(c), Log: logger,
 			Apply:  func(ctx context.Context, e wake.Event) (wake.Applied, error) { return applyEvent(ctx, acts, e) },
 			Adopt:  commands.AdoptBatch,
+			Zones:  func(ctx context.Context) error { return keepZones(ctx, commands, logger) },
 			Ensure: func(ctx context.Context) error { return wake.EnsureTemporal(ctx, options, logger) },
 		})
 	}()
 	err = serveQueues(ctx, temporal, options, acts, sweeper, &serving, logger)
 	stopLoops()
 	return errors.Join(err, <-loops)
+}
+
+// keepZones tells the operator when new rules of time zones have moved visits.
+func keepZones(ctx context.Context, commands *desk.Desk, logger *slog.Logger) error {
+	kept, err := commands.KeepAllWallTimes(ctx)
+	if len(kept.Zones) > 0 {
+		logger.Warn("the rules of time zones have changed; visits keep their time on the wall", "zones", kept.Zones, "moved", kept.Moved, "conflicts", kept.Stuck)
+	}
+	return err
 }
 
 // serveQueues waits for Temporal, then serves every queue until the context ends.

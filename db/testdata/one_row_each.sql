@@ -105,3 +105,4 @@ insert into payments (practice_id, id, invoice_id, client_id, n, kind, amount, c
 values (pg_temp.p(), pg_temp.id('payment'), pg_temp.id('invoice'), pg_temp.id('client'), 1, 'charge', 8000, 'GBP', 'kept', now());
 insert into recalls (practice_id, id, client_id, service_id, calculated_on, every)
 values (pg_temp.p(), pg_temp.id('recall'), pg_temp.id('client'), pg_temp.id('service'), '2026-07-06', 'P6M');
+insert into zone_rules (practice_id, zone, fingerprint) values (pg_temp.p(), 'Europe/London', 'rules');

@@ -34,6 +34,7 @@ const (
 	FollowUpDue     = "collection_started"
 	ChannelResumed  = "channel_resumed"
 	EffectSettled   = "effect_settled"
+	ZoneRulesMoved  = "zone_rules_changed"
 )
 
 // SubjectsOf names the subjects near a fact: a command fills in what it knows, the table picks.
@@ -76,6 +77,7 @@ var ringsKinds = map[string][]string{
 	FollowUpDue:     {KindCollection},
 	ChannelResumed:  {KindJourney, KindCollection, KindRecall},
 	EffectSettled:   {KindJourney, KindCollection, KindRecall},
+	ZoneRulesMoved:  {KindJourney},
 }
 
 // Rings is the one table from journal verb to the subjects that get an outbox row.

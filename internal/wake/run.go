@@ -17,6 +17,7 @@ type Options struct {
 	Sweeper *Sweeper
 	Apply   Apply                               // applies gateway events; nil: another process does
 	Adopt   Adopt                               // moves journeys to new cadences; nil: another process does
+	Zones   KeepZones                           // keeps wall times under new rules of zones, once; nil: another process does
 	Idle    func(context.Context) (bool, error) // whether the sandbox has nothing left to deliver; nil: there is none
 	Ensure  func(context.Context) error         // EnsureTemporal with its options, again and again; nil: never
 	Log     *slog.Logger                        // default slog.Default
@@ -76,6 +77,9 @@ func loops(o Options, clocks *Clocks) []loop {
 	}
 	if o.Adopt != nil {
 		all = append(all, loop{"adoptions", time.Second, NewAdopter(o.Store, o.Adopt).Turn})
+	}
+	if o.Zones != nil {
+		all = append(all, keepZones(o.Zones))
 	}
 	if o.Ensure != nil {
 		all = append(all, loop{"temporal_setup", 15 * time.Second, o.Ensure})
