@@ -157,6 +157,7 @@ var codes = []codeDoc{
 	{"packet_void", []int{409}, []string{"The visit was cancelled, so its papers are not needed any more."}},
 	{"payment_under_way", []int{409}, []string{"The card on file is being charged for this invoice. Look again in a minute."}},
 	{"period_not_positive", []int{422}, []string{"The period must be longer than nothing."}},
+	{"preferences_changed", []int{409}, []string{"This has changed meanwhile. Please look at it again and save."}},
 	{"private_subject", []int{422}, []string{"A subject may name the practice only, {{practice_name}}: others can read it."}},
 	{"provider_not_found", []int{404}, []string{"There is no such provider in this practice."}},
 	{"quantity_out_of_range", []int{422}, []string{"The quantity must be between 0.001 and ….…."}},

@@ -144,6 +144,8 @@ func (l *links) carryOut(v visitor, form url.Values, p desk.Post) {
 		l.pay(v, form)
 	case desk.LinkUnsubscribe:
 		l.unsubscribe(v, &p)
+	case desk.LinkPreferences:
+		l.prefer(v, form, p)
 	}
 }
 
@@ -153,6 +155,8 @@ var formFields = map[string][]string{
 	desk.LinkMove:   {"slot"},
 	desk.LinkBook:   {"slot"},
 	desk.LinkIntake: {"do", "signer", "signed"},
+
+	desk.LinkPreferences: preferenceFields(),
 }
 
 // knownFields refuses fields that no page of ours sends, and single ones sent twice. Answers are judged by their form.

@@ -25,6 +25,8 @@ func (l *links) page(v visitor, status int, d draft) {
 		l.paperPage(v, status, d)
 	case v.link.Purpose == desk.LinkIntake:
 		l.papersPage(v, status)
+	case v.link.Purpose == desk.LinkPreferences:
+		l.preferencesPage(v, status, d)
 	case v.link.Purpose == desk.LinkPay:
 		l.billPage(v, status, d)
 	default:
@@ -108,6 +110,10 @@ func (l *links) closedPage(k desk.Link) web.Note {
 	case desk.WhyOver:
 		n.Head, n.Text = "This visit is over", []string{"There is nothing left to do here."}
 	case desk.WhyExpired:
+		if k.Purpose == desk.LinkPreferences {
+			n.Head, n.Text = "This link has run out", []string{"Use the one in our newest mail, or call us."}
+			break
+		}
 		n.Head, n.Text = "This invitation has run out", []string{"To book a visit, please call us."}
 	default:
 		n.Head, n.Text = "This visit's time has come", []string{"It cannot be changed here any more. Please call us, or speak to us at the desk."}

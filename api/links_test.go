@@ -26,6 +26,7 @@ func (f *linkFixture) everyLink() map[string]string {
 	recall := f.recall()
 	out[desk.LinkBook] = "/l/" + f.mint(desk.LinkBook, policy.KindRecall, recall, 0, linkMonday.Add(60*24*time.Hour))
 	out[desk.LinkUnsubscribe] = "/l/" + f.mint(desk.LinkUnsubscribe, policy.KindRecall, recall, 0, linkMonday.Add(3650*24*time.Hour))
+	out[desk.LinkPreferences] = "/l/" + f.visitLink(desk.LinkPreferences)
 	return out
 }
 

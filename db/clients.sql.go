@@ -734,12 +734,82 @@ func (q *Queries) OptOutLift(ctx context.Context, arg OptOutLiftParams) (int64, 
 	return result.RowsAffected(), nil
 }
 
+const optOutLiftOne = `-- name: OptOutLiftOne :execrows
+update opt_outs set lifted_at = $1
+where practice_id = $2 and channel = $3 and address = $4 and purpose = $5 and lifted_at is null
+`
+
+type OptOutLiftOneParams struct {
+	At         *time.Time
+	PracticeID policy.ID
+	Channel    string
+	Address    string
+	Purpose    string
+}
+
+// One purpose of an address, and no other.
+func (q *Queries) OptOutLiftOne(ctx context.Context, arg OptOutLiftOneParams) (int64, error) {
+	result, err := q.db.Exec(ctx, optOutLiftOne,
+		arg.At,
+		arg.PracticeID,
+		arg.Channel,
+		arg.Address,
+		arg.Purpose,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const optOutsOpen = `-- name: OptOutsOpen :many
+select purpose, source from opt_outs
+where practice_id = $1 and channel = $2 and address = $3 and lifted_at is null
+order by purpose
+`
+
+type OptOutsOpenParams struct {
+	PracticeID policy.ID
+	Channel    string
+	Address    string
+}
+
+type OptOutsOpenRow struct {
+	Purpose string
+	Source  string
+}
+
+// What was said about an address and not taken back, and where.
+func (q *Queries) OptOutsOpen(ctx context.Context, arg OptOutsOpenParams) ([]OptOutsOpenRow, error) {
+	rows, err := q.db.Query(ctx, optOutsOpen, arg.PracticeID, arg.Channel, arg.Address)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []OptOutsOpenRow{}
+	for rows.Next() {
+		var i OptOutsOpenRow
+		if err := rows.Scan(&i.Purpose, &i.Source); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const reachOf = `-- name: ReachOf :many
 select distinct on (p.channel) p.channel, p.address,
     exists (select from opt_outs o where o.practice_id = p.practice_id and o.channel = p.channel and o.address = p.address
             and o.lifted_at is null and o.purpose = 'all') as opted_out,
     exists (select from opt_outs o where o.practice_id = p.practice_id and o.channel = p.channel and o.address = p.address
+            and o.lifted_at is null and o.purpose = 'service') as opted_out_service,
+    exists (select from opt_outs o where o.practice_id = p.practice_id and o.channel = p.channel and o.address = p.address
             and o.lifted_at is null and o.purpose in ('recall', 'marketing')) as opted_out_recall,
+    coalesce((select not c.granted from consents c where c.practice_id = p.practice_id and c.client_id = p.client_id
+            and c.channel = p.channel and c.purpose = 'service' order by c.at desc, c.recorded_at desc limit 1), false)::boolean as refused_service,
     coalesce((select not c.granted from consents c where c.practice_id = p.practice_id and c.client_id = p.client_id
             and c.channel = p.channel and c.purpose = 'recall' order by c.at desc, c.recorded_at desc limit 1), false)::boolean as refused_recall
 from contact_points p
@@ -748,15 +818,17 @@ order by p.channel, p.created_at desc, p.id desc
 `
 
 type ReachOfRow struct {
-	Channel        string
-	Address        string
-	OptedOut       bool
-	OptedOutRecall bool
-	RefusedRecall  bool
+	Channel         string
+	Address         string
+	OptedOut        bool
+	OptedOutService bool
+	OptedOutRecall  bool
+	RefusedService  bool
+	RefusedRecall   bool
 }
 
-// How one client can be reached: the newest open address of each channel, whether that address opted out of everything or
-// of recalls, and the client's latest consent for recalls.
+// How one client can be reached: the newest open address of each channel, whether that address opted out of everything, of
+// messages about visits and bills or of recalls, and the client's latest consent for each.
 func (q *Queries) ReachOf(ctx context.Context, practiceID policy.ID, clientID policy.ID) ([]ReachOfRow, error) {
 	rows, err := q.db.Query(ctx, reachOf, practiceID, clientID)
 	if err != nil {
@@ -770,7 +842,9 @@ func (q *Queries) ReachOf(ctx context.Context, practiceID policy.ID, clientID po
 			&i.Channel,
 			&i.Address,
 			&i.OptedOut,
+			&i.OptedOutService,
 			&i.OptedOutRecall,
+			&i.RefusedService,
 			&i.RefusedRecall,
 		); err != nil {
 			return nil, err

@@ -55,13 +55,17 @@ update contact_points set closed_at = now(), closed_reason = @reason
 where practice_id = @practice_id and client_id = @client_id and channel = @channel and address = @address and closed_at is null;
 
 -- name: ReachOf :many
--- How one client can be reached: the newest open address of each channel, whether that address opted out of everything or
--- of recalls, and the client's latest consent for recalls.
+-- How one client can be reached: the newest open address of each channel, whether that address opted out of everything, of
+-- messages about visits and bills or of recalls, and the client's latest consent for each.
 select distinct on (p.channel) p.channel, p.address,
     exists (select from opt_outs o where o.practice_id = p.practice_id and o.channel = p.channel and o.address = p.address
             and o.lifted_at is null and o.purpose = 'all') as opted_out,
     exists (select from opt_outs o where o.practice_id = p.practice_id and o.channel = p.channel and o.address = p.address
+            and o.lifted_at is null and o.purpose = 'service') as opted_out_service,
+    exists (select from opt_outs o where o.practice_id = p.practice_id and o.channel = p.channel and o.address = p.address
             and o.lifted_at is null and o.purpose in ('recall', 'marketing')) as opted_out_recall,
+    coalesce((select not c.granted from consents c where c.practice_id = p.practice_id and c.client_id = p.client_id
+            and c.channel = p.channel and c.purpose = 'service' order by c.at desc, c.recorded_at desc limit 1), false)::boolean as refused_service,
     coalesce((select not c.granted from consents c where c.practice_id = p.practice_id and c.client_id = p.client_id
             and c.channel = p.channel and c.purpose = 'recall' order by c.at desc, c.recorded_at desc limit 1), false)::boolean as refused_recall
 from contact_points p
@@ -80,6 +84,17 @@ on conflict (practice_id, channel, address, purpose) where lifted_at is null do 
 -- name: OptOutLift :execrows
 update opt_outs set lifted_at = @at
 where practice_id = @practice_id and channel = @channel and address = @address and lifted_at is null;
+
+-- name: OptOutLiftOne :execrows
+-- One purpose of an address, and no other.
+update opt_outs set lifted_at = @at
+where practice_id = @practice_id and channel = @channel and address = @address and purpose = @purpose and lifted_at is null;
+
+-- name: OptOutsOpen :many
+-- What was said about an address and not taken back, and where.
+select purpose, source from opt_outs
+where practice_id = @practice_id and channel = @channel and address = @address and lifted_at is null
+order by purpose;
 
 -- name: ClientSearch :many
 -- Clients found by name, best first, as ClientSeen shows them. The ids come from an index; the rest is read as the caller.

@@ -44,17 +44,17 @@ var defaultTemplates = []policy.MessageTemplate{
 	mail(policy.MessageConfirmation, "Your appointment at {{practice_name}}",
 		"Hello {{given_name}},\n\nyour appointment at {{practice_name}} is booked.\n\nWhen: {{when}}\nWhere: {{where}}\nWith: {{provider}}\n\n"+
 			"Please fill in your papers before you come: {{intake_url}}\n\n"+
-			"Confirm that you will come: {{confirm_url}}\nChoose another time: {{move_url}}\nCancel: {{cancel_url}}"+signature),
+			"Confirm that you will come: {{confirm_url}}\nChoose another time: {{move_url}}\nCancel: {{cancel_url}}"+signature+preferences),
 	sms(policy.MessageConfirmation, "{{practice_name}}: booked for {{when}}.\nPapers: {{intake_url}}\nConfirm: {{confirm_url}}\nChange: {{move_url}}\nSTOP to opt out"),
 	mail(policy.MessageMoved, "Your appointment at {{practice_name}} has a new time",
 		"Hello {{given_name}},\n\nyour appointment at {{practice_name}} has a new time.\n\nWhen: {{when}}\nWhere: {{where}}\nWith: {{provider}}\n\n"+
 			"Please fill in your papers before you come: {{intake_url}}\n\n"+
-			"Confirm that you will come: {{confirm_url}}\nChoose another time: {{move_url}}\nCancel: {{cancel_url}}"+signature),
+			"Confirm that you will come: {{confirm_url}}\nChoose another time: {{move_url}}\nCancel: {{cancel_url}}"+signature+preferences),
 	sms(policy.MessageMoved, "{{practice_name}}: new time {{when}}.\nPapers: {{intake_url}}\nConfirm: {{confirm_url}}\nChange: {{move_url}}\nSTOP to opt out"),
 	mail(policy.MessageReminder, "Reminder of your appointment at {{practice_name}}",
 		"Hello {{given_name}},\n\nthis is a reminder of your appointment at {{practice_name}}.\n\nWhen: {{when}}\nWhere: {{where}}\nWith: {{provider}}\n\n"+
 			"Please fill in your papers before you come: {{intake_url}}\nCheck in when you arrive: {{check_in_url}}\n\n"+
-			"Confirm that you will come: {{confirm_url}}\nChoose another time: {{move_url}}\nCancel: {{cancel_url}}"+signature),
+			"Confirm that you will come: {{confirm_url}}\nChoose another time: {{move_url}}\nCancel: {{cancel_url}}"+signature+preferences),
 	sms(policy.MessageReminder, "{{practice_name}}: see you {{when}}.\nPapers: {{intake_url}}\nCheck in: {{check_in_url}}\nConfirm: {{confirm_url}}\nChange: {{move_url}}\nSTOP to opt out"),
 	mail(policy.MessageCancellation, "Your appointment at {{practice_name}} is cancelled",
 		"Hello {{given_name}},\n\nyour appointment at {{practice_name}} on {{when}} is cancelled.\n\nBook another time: {{book_url}}"+signature),
@@ -71,7 +71,7 @@ var defaultTemplates = []policy.MessageTemplate{
 	sms(policy.MessageDunning, "{{practice_name}}: an invoice is still open, {{amount}}.\nPay: {{pay_url}}\nSTOP to opt out"),
 	mail(policy.MessageRecall, "Time for your next appointment at {{practice_name}}",
 		"Hello {{given_name}},\n\nit is time for your next appointment at {{practice_name}}.\n\nChoose a time: {{book_url}}"+signature+
-			"\n\nNo more invitations: {{unsubscribe_url}}"),
+			"\n\nNo more invitations: {{unsubscribe_url}}\nChoose what we send you: {{preferences_url}}"),
 	mail(policy.MessageFreshLink, "Your links from {{practice_name}}",
 		"Hello {{given_name}},\n\nyou asked for fresh links to your appointment at {{practice_name}}. If it was not you, there is nothing to do.\n\n"+
 			"When: {{when}}\nWhere: {{where}}\n\n"+
@@ -93,6 +93,9 @@ func defaultTemplate(kind, channel string) (policy.MessageTemplate, bool) {
 
 // signature closes a mail. Lines without a value are left out.
 const signature = "\n\n{{practice_name}}\n{{practice_phone}}\n{{postal_address}}"
+
+// preferences stands below the signature of mails about visits.
+const preferences = "\n\nChoose what we send you: {{preferences_url}}"
 
 func mail(kind, subject, body string) policy.MessageTemplate {
 	return policy.MessageTemplate{Kind: kind, Channel: policy.ChannelMail, Subject: subject, Body: body}

@@ -179,7 +179,7 @@ func contactOf(ctx context.Context, q *db.Queries, practice policy.ID, in ground
 		return c, fmt.Errorf("read how the client is reached: %w", err)
 	}
 	for _, r := range rows {
-		c.Service[r.Channel] = policy.Reach{Address: true, OptedOut: r.OptedOut}
+		c.Service[r.Channel] = policy.Reach{Address: true, OptedOut: r.OptedOut || r.OptedOutService || r.RefusedService}
 		c.Recall[r.Channel] = policy.Reach{Address: true, OptedOut: r.OptedOut || r.OptedOutRecall || r.RefusedRecall}
 	}
 	return c, nil

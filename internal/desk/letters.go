@@ -178,6 +178,11 @@ func (w *letterWriter) visit(ctx context.Context, kind string) (string, error) {
 			return "", err
 		}
 	}
+	if kind != policy.MessageFreshLink {
+		if err := w.preferences(ctx); err != nil {
+			return "", err
+		}
+	}
 	if kind == policy.MessageConfirmation && visit.Version > 1 && w.toldBefore(visit.Version) {
 		return policy.MessageMoved, nil
 	}
@@ -248,7 +253,15 @@ func (w *letterWriter) recall(ctx context.Context) error {
 		return err
 	}
 	w.letter.Unsubscribe = w.values["unsubscribe_url"]
-	return nil
+	return w.preferences(ctx)
+}
+
+// preferences gives mails a link to choose what is sent; texts stay short and are stopped by an answer.
+func (w *letterWriter) preferences(ctx context.Context) error {
+	if w.step.Channel != policy.ChannelMail {
+		return nil
+	}
+	return w.link(ctx, LinkPreferences, w.subject, 0, w.look.Ground.Now.Add(preferencesLife))
 }
 
 func (w *letterWriter) link(ctx context.Context, purpose string, subject policy.Subject, version int32, until time.Time) error {

@@ -33,23 +33,24 @@ const (
 // Link is an opened link: what its page may show, and what may be done with it now. Nothing in it goes beyond the client's
 // first name and the one thing the link is about.
 type Link struct {
-	ID        policy.ID
-	Practice  policy.ID
-	Client    policy.ID
-	Purpose   string
-	State     LinkState
-	Why       string
-	GivenName string
-	Name      string // of the practice
-	Phone     string
-	Country   string
-	Strict    bool // say nothing of what the visit is for
-	Now       time.Time
-	Zone      *time.Location
-	Visit     *LinkVisit  // the visit it is about, or that came of it
-	Packet    *Packet     // intake and check-in
-	Bill      *LinkBill   // pay
-	Recall    *LinkRecall // book
+	ID          policy.ID
+	Practice    policy.ID
+	Client      policy.ID
+	Purpose     string
+	State       LinkState
+	Why         string
+	GivenName   string
+	Name        string // of the practice
+	Phone       string
+	Country     string
+	Strict      bool // say nothing of what the visit is for
+	Now         time.Time
+	Zone        *time.Location
+	Visit       *LinkVisit  // the visit it is about, or that came of it
+	Packet      *Packet     // intake and check-in
+	Bill        *LinkBill   // pay
+	Recall      *LinkRecall // book
+	Preferences []Preference
 
 	subject policy.Subject
 	version int32
@@ -148,6 +149,8 @@ func (d *Desk) openLink(ctx context.Context, token string) (Link, error) {
 		err = l.openRecall(ctx, q)
 	case LinkUnsubscribe:
 		err = l.openList(ctx, q)
+	case LinkPreferences:
+		err = l.openPreferences(ctx, q)
 	default:
 		err = l.openVisit(ctx, q, hash[:])
 	}

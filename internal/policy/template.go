@@ -78,10 +78,12 @@ var visitVars = []MessageVar{
 
 var moneyVars = []MessageVar{{Name: "amount", Must: true}, {Name: "number", Optional: true}}
 
+var preferencesVar = MessageVar{Name: "preferences_url", Optional: true, MailOnly: true}
+
 var messageVars = map[string][]MessageVar{
-	MessageConfirmation: append(slices.Clone(visitVars), optional("confirm_url", "move_url", "cancel_url", "intake_url")...),
-	MessageMoved:        append(slices.Clone(visitVars), optional("confirm_url", "move_url", "cancel_url", "intake_url")...),
-	MessageReminder:     append(slices.Clone(visitVars), optional("confirm_url", "move_url", "cancel_url", "intake_url", "check_in_url")...),
+	MessageConfirmation: append(append(slices.Clone(visitVars), optional("confirm_url", "move_url", "cancel_url", "intake_url")...), preferencesVar),
+	MessageMoved:        append(append(slices.Clone(visitVars), optional("confirm_url", "move_url", "cancel_url", "intake_url")...), preferencesVar),
+	MessageReminder:     append(append(slices.Clone(visitVars), optional("confirm_url", "move_url", "cancel_url", "intake_url", "check_in_url")...), preferencesVar),
 	MessageCancellation: append(slices.Clone(visitVars), optional("book_url")...),
 	MessageInvoice:      append(slices.Clone(moneyVars), optional("pay_url")...),
 	MessageReceipt:      moneyVars,
@@ -91,6 +93,7 @@ var messageVars = map[string][]MessageVar{
 		{Name: "provider", Optional: true},
 		{Name: "book_url", Must: true},
 		{Name: "unsubscribe_url", Must: true, MailOnly: true},
+		preferencesVar,
 	},
 }
 

@@ -35,10 +35,11 @@ var tooLateQueries = []struct{ what, query string }{
 	{"no message was sent to an address that had opted out", `with ` + sentAt + `
 		select format('%s/%s %s', s.subject_kind, s.subject_id, s.key) from sent s
 		join opt_outs o on o.practice_id = s.practice_id and o.channel = s.channel and o.address = s.address
-			and (o.purpose = 'all' or (o.purpose = 'recall' and s.subject_kind = 'recall'))
+			and (o.purpose = 'all' or (o.purpose = 'recall' and s.subject_kind = 'recall')
+				or (o.purpose = 'service' and s.subject_kind <> 'recall'))
 		join journal j on j.practice_id = o.practice_id and j.object_kind = 'opt_out' and j.object_id = o.id and j.verb = 'client_opted_out'
 		where j.recorded_at < s.at and not exists (
-			select from journal l where l.practice_id = s.practice_id and l.verb = 'client_opted_in' and l.after ->> 'channel' = o.channel
+			select from journal l where l.practice_id = s.practice_id and l.verb = 'client_opted_in' and l.after ->> 'channel' = o.channel and l.after ->> 'purpose' in ('all', o.purpose)
 				and l.after -> 'clients' ? s.client_id::text and l.recorded_at > j.recorded_at and l.recorded_at < s.at)
 		order by 1`},
 	{"no invitation was sent to a client who had refused them", `with ` + sentAt + `
