@@ -69,7 +69,10 @@ func TestSetup_ForeignIds_AreNotFound(t *testing.T) {
 			return err
 		},
 		"DraftCadence": func() error { _, err := o.DraftCadence(ctx, them, o.reminders(), nil); return err },
-		"EditCadence":  func() error { _, err := o.EditCadence(ctx, them, desk.CadenceEdit{ID: draft.ID, Version: 1}); return err },
+		"EditCadence": func() error {
+			_, err := o.EditCadence(ctx, them, desk.CadenceEdit{ID: draft.ID, Version: 1})
+			return err
+		},
 		"PublishCadence": func() error {
 			_, err := o.PublishCadence(ctx, them, desk.PublishInput{Version: draft.ID, Adopt: desk.AdoptFuture})
 			return err
