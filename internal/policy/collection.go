@@ -48,7 +48,7 @@ func (f CollectionFacts) wishRule(s *settler, r Rule, at time.Time, over DropRea
 			s.wish(wish{
 				Step: Step{
 					Key: key(c), Kind: sendStep(c), Rule: r.ID, Channel: c, At: at, Why: "the invoice is unpaid",
-					Summary: "Payment reminder · " + r.When.String() + " · " + channelName(c),
+					Summary: "Payment reminder · " + r.When.Words() + " · " + channelName(c),
 				},
 				purpose: purposeService, drop: over, detail: why,
 			})
@@ -57,7 +57,7 @@ func (f CollectionFacts) wishRule(s *settler, r Rule, at time.Time, over DropRea
 		w := wish{
 			Step: Step{
 				Key: "charge/" + r.ID + "/a1", Kind: StepChargeCard, Rule: r.ID, Channel: ChannelCard, At: at, Why: "the invoice is unpaid",
-				Summary: "Charge the card on file · " + r.When.String(),
+				Summary: "Charge the card on file · " + r.When.Words(),
 			},
 			drop: over, detail: why,
 		}

@@ -163,7 +163,7 @@ func TestOutlookPlan_UnarmedWithATestClock_AndSaysWhatItWaitsFor(t *testing.T) {
 	f := bookedVisit(at("2026-06-01T14:10:00Z"))
 	accepted(&f.Ground, confirmMail)
 	p := PlanJourney(f).Plan(f.Ground)
-	require.Equal(t, "Waiting until Thu 11 Jun 2026 15:00 EDT: Reminder · -7d · e-mail", p.Waiting)
+	require.Equal(t, "Waiting until Thu 11 Jun 2026 15:00 EDT: Reminder · 7 d before · e-mail", p.Waiting)
 	require.Equal(t, "Stage: booked\n\n"+p.Waiting, p.Detail)
 	wait, armed := p.Wait()
 	require.True(t, armed)

@@ -58,7 +58,7 @@ func (f JourneyFacts) wishReminder(s *settler, r Rule, over DropReason, why stri
 	for _, c := range f.channels(r, purposeService, key) {
 		w := f.message(RuleReminder, c, key(c), r.When.Instant(f.StartsAt, f.Zone))
 		w.Rule, w.Why, w.until = r.ID, "the visit is near", f.StartsAt
-		w.Summary = "Reminder · " + r.When.String() + " · " + channelName(c)
+		w.Summary = "Reminder · " + r.When.Words() + " · " + channelName(c)
 		switch {
 		case over != "":
 			w.drop, w.detail = over, why

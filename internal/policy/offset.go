@@ -103,14 +103,7 @@ func (l Lead) Before() bool { return l.Days > 0 || l.Minutes > 0 }
 
 // String gives the text form; it reads back as the same lead. Whole hours show as hours.
 func (l Lead) String() string {
-	l = l.plain()
-	n, unit := l.Days, "d"
-	if l.Days == 0 && l.At == nil {
-		n, unit = l.Minutes, "m"
-		if n != 0 && n%60 == 0 {
-			n, unit = n/60, "h"
-		}
-	}
+	n, unit := l.count()
 	s := fmt.Sprintf("%+d%s", -n, unit)
 	if n == 0 {
 		s = "0" + unit
@@ -119,6 +112,36 @@ func (l Lead) String() string {
 		s += "@" + l.At.String()
 	}
 	return s
+}
+
+// Words is the lead for people, as in "Reminder · 2 h before": that much before or after what the rule hangs on.
+func (l Lead) Words() string {
+	n, unit := l.count()
+	s := "the same day"
+	switch {
+	case n > 0:
+		s = fmt.Sprintf("%d %s before", n, unit)
+	case n < 0:
+		s = fmt.Sprintf("%d %s after", -n, unit)
+	case unit == "m":
+		s = "at once"
+	}
+	if l.At != nil {
+		s += ", " + l.At.String()
+	}
+	return s
+}
+
+// count is the lead in its largest whole unit: d, h or m.
+func (l Lead) count() (n int, unit string) {
+	l = l.plain()
+	switch {
+	case l.Days != 0 || l.At != nil:
+		return l.Days, "d"
+	case l.Minutes != 0 && l.Minutes%60 == 0:
+		return l.Minutes / 60, "h"
+	}
+	return l.Minutes, "m"
 }
 
 // MarshalText and UnmarshalText carry the text form through JSON.

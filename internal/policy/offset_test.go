@@ -121,3 +121,14 @@ func TestLead_Properties(t *testing.T) {
 	require.Error(t, json.Unmarshal([]byte(`"soon"`), &l))
 	require.Equal(t, instant(t, "2026-03-08T22:00:00Z"), BusinessCutoff(MustLocalDate("2026-03-08"), WallTime{18, 0}, zone(t, "America/New_York")))
 }
+
+func TestLead_Words_ReadAsPeopleSpeak(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"-2h": "2 h before", "-7d": "7 d before", "-24h": "1 d before", "+3d@10:00": "3 d after, 10:00", "0d@10:00": "the same day, 10:00", "-90m": "90 m before",
+	} {
+		l, err := ParseLead(text)
+		require.NoError(t, err, text)
+		require.Equal(t, want, l.Words(), text)
+	}
+}

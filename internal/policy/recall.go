@@ -74,7 +74,7 @@ func (f RecallFacts) wishRule(s *settler, r Rule, at time.Time, over DropReason,
 		s.wish(wish{
 			Step: Step{
 				Key: key(c), Kind: sendStep(c), Rule: r.ID, Channel: c, At: at, Why: "the next visit is due",
-				Summary: "Recall · " + r.When.String() + " · " + channelName(c),
+				Summary: "Recall · " + r.When.Words() + " · " + channelName(c),
 			},
 			purpose: purposeRecall, drop: over, detail: why,
 		})
