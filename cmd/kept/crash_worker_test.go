@@ -103,7 +103,8 @@ func (w *crashWorker) work(ctx context.Context) error {
 // look plans every open subject and does what is due. It tells whether something was due or is still open, and otherwise the
 // earliest wake-up.
 func (w *crashWorker) look(ctx context.Context) (busy bool, wakeAt time.Time, err error) {
-	rows, err := w.conn.Query(ctx, `select kind, id from subjects where practice_id = $1 and status = 'open' order by id`, w.practice)
+	rows, err := w.conn.Query(ctx, `select kind, id from subjects s where practice_id = $1 and (status = 'open' or exists (
+		select from outbox o where o.practice_id = s.practice_id and o.subject_kind = s.kind and o.subject_id = s.id)) order by id`, w.practice)
 	if err != nil {
 		return false, wakeAt, err
 	}

@@ -9,11 +9,15 @@ import (
 // sendAgain is what the staff do about a message of which nobody knows whether it went out, as after a crash between the
 // gateway's answer and its record: they send it again. Without a crash there is none.
 func (p *play) sendAgain(ctx context.Context) error {
-	journeys, err := p.staff.get(ctx, "/v1/journeys?limit=100")
-	if err != nil {
-		return err
+	var journeys []answer
+	for _, status := range []string{"open", "done"} { // a visit's journey may be over before its recall comes
+		page, err := p.staff.get(ctx, "/v1/journeys?limit=100&status="+status)
+		if err != nil {
+			return err
+		}
+		journeys = append(journeys, page.list("data")...)
 	}
-	for _, j := range journeys.list("data") {
+	for _, j := range journeys {
 		path := "/v1/journeys/" + j.text("id")
 		seen, err := p.staff.get(ctx, path)
 		if err != nil {

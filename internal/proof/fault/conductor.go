@@ -12,7 +12,7 @@ import (
 type Kill struct {
 	Victim Process
 	When   func(Hit) bool // the first hit for which it holds, once armed
-	Goes   func(Hit) bool // hits by which work goes on afterwards
+	Goes   func(Hit) bool // hits by which work goes on afterwards; nil where nobody asks how long that took
 
 	mu      sync.Mutex
 	armed   bool
@@ -56,7 +56,7 @@ func (k *Kill) meet(h Hit) bool {
 	case k.fired.IsZero() && k.When(h):
 		k.fired, k.at = time.Now(), h
 		return true
-	case !k.fired.IsZero() && k.resumed == 0 && k.Goes(h):
+	case !k.fired.IsZero() && k.resumed == 0 && k.Goes != nil && k.Goes(h):
 		k.resumed = time.Since(k.fired)
 	}
 	return false
