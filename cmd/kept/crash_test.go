@@ -106,7 +106,7 @@ func (c *crashes) workUntil(target time.Time) {
 	for {
 		kill, name := c.next()
 		err := c.live(target)
-		if _, fired := kill.Fired(); fired {
+		if kill.Fired() {
 			c.made[name]++
 			require.ErrorContains(c.t, err, "killed", c.out)
 			continue

@@ -83,7 +83,7 @@ func (f *faulted) play(t *testing.T, kills ...*armed) outcome {
 			require.NoError(t, err, "%s\n%s%s", scene.name, said.String(), f.up.out.String())
 		}
 		for _, k := range kills {
-			if _, fired := k.Fired(); k.until == i || fired {
+			if k.until == i || k.Fired() {
 				k.Disarm()
 			}
 		}
@@ -92,7 +92,7 @@ func (f *faulted) play(t *testing.T, kills ...*armed) outcome {
 	require.NoError(t, p.judge(ctx), said.String())
 	out := outcome{end: f.endState(t, practice), reports: int(reports.Load()), resumed: map[string]time.Duration{}}
 	for _, k := range kills {
-		if _, fired := k.Fired(); fired {
+		if k.Fired() {
 			out.resumed[k.name] = k.Disarm()
 		} else {
 			out.missed = append(out.missed, k.name)

@@ -102,6 +102,7 @@ func TestFault_KillsAtRandomPoints_JourneyEndsInTheSameState(t *testing.T) {
 			require.LessOrEqual(t, d, mostOutage, name)
 			outages = append(outages, d)
 		}
+		require.NotEmpty(t, got.resumed, "some point was reached")
 		require.Equal(t, want.end, got.end, "seed %d: %v", n, points)
 	}
 	proof.Tell(t, "%d seeds from %#x: the same end state and 0 broken invariants in each; %s", seeds, seed, outages)

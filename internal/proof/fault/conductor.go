@@ -17,15 +17,14 @@ type Kill struct {
 	mu      sync.Mutex
 	armed   bool
 	fired   time.Time
-	at      Hit
 	resumed time.Duration
 }
 
-// Fired tells whether and at which hit the kill took place.
-func (k *Kill) Fired() (Hit, bool) {
+// Fired tells whether the kill took place.
+func (k *Kill) Fired() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.at, !k.fired.IsZero()
+	return !k.fired.IsZero()
 }
 
 // Arm lets the kill take place from now on.
@@ -54,7 +53,7 @@ func (k *Kill) meet(h Hit) bool {
 	switch {
 	case !k.armed:
 	case k.fired.IsZero() && k.When(h):
-		k.fired, k.at = time.Now(), h
+		k.fired = time.Now()
 		return true
 	case !k.fired.IsZero() && k.resumed == 0 && k.Goes != nil && k.Goes(h):
 		k.resumed = time.Since(k.fired)
